@@ -1,0 +1,66 @@
+"""Compatibility classes: which fragments can render together (RENDER_SPEC section 4).
+
+A class is computed from headers, by any reader, at any time. It is never a condition of merge: a
+state accepts every fragment, and only a render asks which class is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from latentcrdt.core.encoding import digest, encode
+from latentcrdt.core.geometry import Geometry
+from latentcrdt.core.header import FragmentHeader
+from latentcrdt.core.ids import ClassId, FragmentId
+from latentcrdt.errors import AmbiguousClassError, ClassNotFoundError, NothingToRenderError
+
+KIND = "latentcrdt.class"
+VERSION = 1
+
+
+def class_id(geometry: Geometry, prefix: FragmentId | None) -> ClassId:
+    """Return the id of the class of fragments with this geometry, captured behind this prefix."""
+    return ClassId(digest(encode(KIND, VERSION, [*geometry.fields(), prefix and bytes(prefix)])))
+
+
+def class_of(header: FragmentHeader) -> ClassId:
+    """Return the class that a fragment belongs to."""
+    return class_id(header.geometry, header.prefix)
+
+
+def select_class(
+    headers: Mapping[FragmentId, FragmentHeader], wanted: ClassId | None = None
+) -> dict[FragmentId, FragmentHeader]:
+    """Return the members of one class: the one wanted, or the only one there is.
+
+    A member that another member names as its prefix is a fork point, not a contribution: a class
+    of nothing but fork points is passed over unless it is asked for by id, or is all there is.
+
+    Raises NothingToRenderError for no members, AmbiguousClassError (which lists the classes) when
+    none is wanted and several are there, ClassNotFoundError when the wanted one is not.
+    """
+    if not headers:
+        raise NothingToRenderError("expected at least one fragment to render, got an empty state")
+    classes: dict[ClassId, dict[FragmentId, FragmentHeader]] = {}
+    for fragment_id, header in headers.items():
+        classes.setdefault(class_of(header), {})[fragment_id] = header
+    if wanted is not None:
+        if wanted not in classes:
+            raise ClassNotFoundError(
+                f"class {wanted}: no member; the state has {_names(classes)}",
+                id=str(wanted),
+                classes=_names(classes),
+            )
+        return classes[wanted]
+    fork_points = {header.prefix for header in headers.values()}
+    candidates = {c: m for c, m in classes.items() if not m.keys() <= fork_points} or classes
+    if len(candidates) > 1:
+        raise AmbiguousClassError(
+            f"expected one class to render, got {len(candidates)}: {_names(candidates)}; name one",
+            classes=_names(candidates),
+        )
+    return next(iter(candidates.values()))
+
+
+def _names(classes: Iterable[ClassId]) -> list[str]:
+    return sorted(str(c) for c in classes)

@@ -1,0 +1,191 @@
+"""The readable form of headers, plans and receipts: what JSON and msgpack answers carry.
+
+Documents are for people and programs to read; nothing is ever hashed in this form. Ids are
+hexadecimal text; a sort key comes as a number and, exactly, as ``float.hex``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import TypedDict
+
+from latentcrdt.core.compatibility import class_of
+from latentcrdt.core.encoding import DIGEST_BYTES, as_int, as_list, as_text
+from latentcrdt.core.header import FragmentHeader
+from latentcrdt.core.ids import Digest, FragmentId
+from latentcrdt.core.plan import SPEC_VERSION, Placement, RenderPlan
+from latentcrdt.core.receipt import Receipt, RunDigests
+from latentcrdt.errors import DigestMismatchError, MalformedError
+
+
+class HeaderDocument(TypedDict):
+    """Summary of a fragment's header."""
+
+    id: str
+    class_id: str
+    model_id: str
+    dtype: str
+    num_layers: int
+    start: int
+    seq_len: int
+    num_latent_rows: int
+    prefix: str | None
+    body_bytes: int
+
+
+class PlacementDocument(TypedDict):
+    """One fragment in a plan."""
+
+    id: str
+    delta: int
+    span: list[int]
+    """First position and the position after the last, in the render."""
+
+
+class PlanDocument(TypedDict):
+    """A render plan."""
+
+    spec_version: int
+    render_id: str
+    class_id: str
+    model_id: str
+    dtype: str
+    layout: str
+    base: int
+    next_position: int
+    num_tokens: int
+    layers: list[int]
+    """First layer carried and the layer after the last."""
+    stream_bytes: int
+    prefixes: list[PlacementDocument]
+    fragments: list[PlacementDocument]
+
+
+class SortKeyDocument(TypedDict):
+    """The sort key of one fragment (RENDER_SPEC section 3)."""
+
+    id: str
+    key: float
+    key_hex: str
+
+
+class SectionDocument(TypedDict):
+    """Digests of what one fragment contributes to one rendered layer."""
+
+    layer: int
+    fragment: str
+    keys: str
+    values: str
+
+
+class ClosePairDocument(TypedDict):
+    """Two fragments whose order may differ when captured on other hardware."""
+
+    first: str
+    second: str
+    relative_gap: float
+
+
+class ReceiptDocument(TypedDict):
+    """A receipt: the plan, the keys and the digests."""
+
+    plan: PlanDocument
+    keys: list[SortKeyDocument]
+    close_pairs: list[ClosePairDocument]
+    sections: list[SectionDocument]
+
+
+def header_document(header: FragmentHeader) -> HeaderDocument:
+    """Return the readable summary of a header."""
+    return {
+        "id": str(header.fragment_id),
+        "class_id": str(class_of(header)),
+        "model_id": header.geometry.model_id,
+        "dtype": str(header.geometry.dtype),
+        "num_layers": len(header.geometry.layers),
+        "start": header.start,
+        "seq_len": header.seq_len,
+        "num_latent_rows": header.num_latent_rows,
+        "prefix": None if header.prefix is None else str(header.prefix),
+        "body_bytes": header.body_bytes,
+    }
+
+
+def plan_document(plan: RenderPlan) -> PlanDocument:
+    """Return the readable form of a plan."""
+    return {
+        "spec_version": SPEC_VERSION,
+        "render_id": str(plan.render_id),
+        "class_id": str(plan.class_id),
+        "model_id": plan.geometry.model_id,
+        "dtype": str(plan.geometry.dtype),
+        "layout": str(plan.layout),
+        "base": plan.base,
+        "next_position": plan.next_position,
+        "num_tokens": plan.num_tokens,
+        "layers": [plan.layers.first, plan.layers.stop],
+        "stream_bytes": len(plan.framing) + plan.body_bytes,
+        "prefixes": [_placement(p) for p in plan.prefixes],
+        "fragments": [_placement(p) for p in plan.placements],
+    }
+
+
+def receipt_document(receipt: Receipt) -> ReceiptDocument:
+    """Return the readable form of a receipt."""
+    return {
+        "plan": plan_document(receipt.plan),
+        "keys": [
+            {"id": str(p.fragment_id), "key": key, "key_hex": key.hex()}
+            for p, key in zip(receipt.plan.placements, receipt.keys, strict=True)
+        ],
+        "close_pairs": [
+            {"first": str(a), "second": str(b), "relative_gap": gap}
+            for a, b, gap in receipt.close_pairs
+        ],
+        "sections": [
+            {
+                "layer": d.layer,
+                "fragment": str(d.fragment_id),
+                "keys": str(d.keys),
+                "values": str(d.values),
+            }
+            for d in receipt.digests
+        ],
+    }
+
+
+def read_receipt(document: Any, plan: RenderPlan) -> Receipt:
+    """Return the receipt that a document spells for a plan that is already in hand.
+
+    Raises MalformedError for another shape, DigestMismatchError when it names another render.
+    """
+    try:
+        named = document["plan"]["render_id"]
+        keys = tuple(float.fromhex(as_text(k["key_hex"], "key_hex", 64)) for k in document["keys"])
+        sections = as_list(document["sections"], "sections")
+        digests = tuple(
+            RunDigests(
+                as_int(d["layer"], "layer", 0, len(plan.geometry.layers) - 1),
+                FragmentId.parse(as_text(d["fragment"], "fragment", 2 * DIGEST_BYTES)),
+                Digest.parse(as_text(d["keys"], "keys", 2 * DIGEST_BYTES)),
+                Digest.parse(as_text(d["values"], "values", 2 * DIGEST_BYTES)),
+            )
+            for d in sections
+        )
+    except (KeyError, TypeError, IndexError, OverflowError) as error:
+        raise MalformedError(f"expected a receipt, got another document: {error!r}") from error
+    if named != str(plan.render_id) or len(keys) != len(plan.placements):
+        raise DigestMismatchError(
+            f"expected a receipt for render {plan.render_id} of {len(plan.placements)} fragments, "
+            f"got one for {named!r:.80} of {len(keys)}"
+        )
+    return Receipt(plan, keys, digests)
+
+
+def _placement(placement: Placement) -> PlacementDocument:
+    return {
+        "id": str(placement.fragment_id),
+        "delta": placement.delta,
+        "span": [placement.new_start, placement.new_stop],
+    }

@@ -1,0 +1,66 @@
+"""Receipt: a plan, its sort keys and the digests of what it yields (RENDER_SPEC section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from latentcrdt.core.ids import Digest, FragmentId
+from latentcrdt.core.plan import RenderPlan
+from latentcrdt.errors import DigestMismatchError
+
+CLOSE_GAP = 1e-3
+"""Relative gap of two sort keys below which other hardware may order the captures differently.
+
+Running the same model in bf16 instead of fp32 moves a key by at most 3e-3 (measured on trained
+models), so a pair below this is worth showing to whoever audits the render.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RunDigests:
+    """BLAKE3 of the rows ``[H, rows, D]`` that one fragment contributes to one rendered layer."""
+
+    layer: int
+    fragment_id: FragmentId
+    keys: Digest
+    values: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Enough for anyone to verify or audit a render."""
+
+    plan: RenderPlan
+    keys: tuple[float, ...]
+    """The sort key of each placement, in plan order."""
+    digests: tuple[RunDigests, ...]
+    """One entry per layer carried and row run of the plan, in stream order."""
+
+    @property
+    def close_pairs(self) -> list[tuple[FragmentId, FragmentId, float]]:
+        """Neighbours in the canonical order whose keys are within ``CLOSE_GAP``, with the gap."""
+        ordered = sorted(zip(self.keys, (p.fragment_id for p in self.plan.placements), strict=True))
+        gaps = ((a, b, (y - x) / y if y else 0.0) for (x, a), (y, b) in pairwise(ordered))
+        return [(a, b, gap) for a, b, gap in gaps if gap < CLOSE_GAP]
+
+    def check(self, actual: Sequence[RunDigests]) -> None:
+        """Raise DigestMismatchError, naming the first differing section, unless all are equal."""
+        if len(actual) != len(self.digests):
+            raise DigestMismatchError(
+                f"render {self.plan.render_id}: expected {len(self.digests)} section digests, "
+                f"got {len(actual)}"
+            )
+        for expected, got in zip(self.digests, actual, strict=True):
+            if expected != got:
+                part = "keys" if expected.keys != got.keys else "values"
+                raise DigestMismatchError(
+                    f"render {self.plan.render_id}, layer {expected.layer}, {part} of fragment "
+                    f"{expected.fragment_id}: expected digest {getattr(expected, part)}, "
+                    f"got {getattr(got, part)}",
+                    id=str(self.plan.render_id),
+                    layer=expected.layer,
+                    part=part,
+                    fragment=str(expected.fragment_id),
+                )

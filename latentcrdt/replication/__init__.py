@@ -1,0 +1,1 @@
+"""Replicas: states over a store."""

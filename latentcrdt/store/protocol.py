@@ -1,0 +1,74 @@
+"""What a store promises: verified fragments, durable when acknowledged, and who is a member of what.
+
+Rule: a fragment is durable before its membership is, and both before anyone is told. A reader never
+sees bytes that did not hash to their id. One suite, `latentcrdt.testing.store_suite`, states all of
+it and runs on every store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Protocol, Self
+
+from latentcrdt.core.encoding import Buffer
+from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.header import FragmentHeader
+from latentcrdt.core.ids import FragmentId, StateName
+
+
+class Upload(Protocol):
+    """One fragment on its way in, private until published. Leaving the block discards it."""
+
+    def write(self, data: Buffer) -> None:
+        """Take the next bytes; they are verified as they come (InvalidInputError)."""
+
+    def finish(self) -> Fragment:
+        """Return the whole, verified, still private fragment; valid until the block is left."""
+
+    def publish(self) -> bool:
+        """Make the finished fragment durable, then visible; return False if it was held already.
+
+        Raises StoreFailedError or StoreFullError, and then nothing is visible.
+        """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class Store(Protocol):
+    """Where fragments and memberships live. Every method may be called from any thread."""
+
+    def put(self, *, max_bytes: int, expected_id: FragmentId | None = None) -> Upload:
+        """Begin to take one fragment of at most ``max_bytes``."""
+
+    def get(self, fragment_id: FragmentId) -> Fragment:
+        """Return a fragment, its body mapped or in memory, or raise FragmentNotFoundError.
+
+        Raises CorruptFragmentError when the stored header no longer matches the id, or the size
+        the header: such an object is taken out of sight first.
+        """
+
+    def header(self, fragment_id: FragmentId) -> FragmentHeader:
+        """Return a fragment's header; as ``get``, without opening the body."""
+
+    def has(self, fragment_id: FragmentId) -> bool:
+        """Return whether the fragment is held."""
+
+    def ids(self) -> Iterator[FragmentId]:
+        """Yield the ids of all fragments held, in no particular order."""
+
+    def insert(self, state: StateName, ids: Iterable[FragmentId] = ()) -> None:
+        """Make the ids members of a state, durably; no ids declares the state."""
+
+    def members(self) -> dict[StateName, set[FragmentId]]:
+        """Return every state and its members, as found when the store was opened or since."""
+
+    def close(self) -> None:
+        """Release locks and files; whatever was acknowledged is already durable."""

@@ -1,0 +1,1 @@
+"""Shipped test pieces: fragments to test with, strategies, and suites for other implementations."""
