@@ -1,8 +1,8 @@
 """Canonical bytes, and the only place that calls msgpack and blake3.
 
-Rule: an object that is hashed is one msgpack array of fixed positions, ``[kind, version, fields...]``,
-made of nil, integers, byte strings, text and arrays only. Reason: maps carry an order and floats and
-booleans a choice of spelling; either would give one content two ids. ``kind`` separates the
+Rule: an object that is hashed is one msgpack array of fixed positions, ``[kind, version, ...]``,
+made of nil, integers, byte strings, text and arrays only. Reason: maps carry an order, and floats
+and booleans a choice of spelling; either would give one content two ids. ``kind`` separates the
 pre-images of different objects. A decoder rebuilds the object, encodes it again and compares.
 """
 
@@ -77,7 +77,7 @@ def check_one_spelling(kind: str, given: Buffer, canonical: bytes) -> None:
 
 
 def as_int(value: Any, name: str, low: int, high: int) -> int:
-    """Return ``value`` if it is an integer in ``[low, high]``; MalformedError names it otherwise."""
+    """Return ``value`` if it is an integer in ``[low, high]``; else MalformedError names it."""
     if type(value) is not int or not low <= value <= high:
         raise MalformedError(f"{name}: expected an integer in [{low}, {high}], got {value!r:.60}")
     return value

@@ -40,7 +40,7 @@ class SectionDigests:
 
 @dataclass(frozen=True, slots=True)
 class LatentInputs:
-    """The input embeddings of the latent rows, kept as one further section ``[n_latent, width]``."""
+    """The input embeddings of the latent rows, one further section ``[n_latent, width]``."""
 
     width: int
     """Dimensions of an embedding (the model's hidden size)."""
@@ -76,7 +76,7 @@ class FragmentHeader:
     prefix: FragmentId | None = None
     """The fragment that this one was captured behind."""
     token_ids: tuple[int, ...] | None = None
-    """The tokens, ``LATENT_TOKEN`` for latent rows, or None when the sender keeps them to itself."""
+    """The tokens, ``LATENT_TOKEN`` for latent rows, or None when the sender withholds them."""
     latent_inputs: LatentInputs | None = None
 
     def __post_init__(self) -> None:

@@ -57,6 +57,8 @@ class RootDigest(Digest):
 class StateName(str):
     """The name of a state, checked."""
 
+    __slots__ = ()
+
     def __new__(cls, text: str) -> Self:
         if not _STATE_NAME.match(text):
             raise InvalidStateNameError(

@@ -1,4 +1,4 @@
-"""What a store promises: verified fragments, durable when acknowledged, and who is a member of what.
+"""What a store promises: verified fragments, durable memberships, nothing acknowledged early.
 
 Rule: a fragment is durable before its membership is, and both before anyone is told. A reader never
 sees bytes that did not hash to their id. One suite, `latentcrdt.testing.store_suite`, states all of
