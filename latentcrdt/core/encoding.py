@@ -76,6 +76,20 @@ def check_one_spelling(kind: str, given: Buffer, canonical: bytes) -> None:
         )
 
 
+def pack_document(document: Any) -> bytes:
+    """Return a readable document as msgpack. Documents are never hashed, so maps are welcome."""
+    packed: bytes = msgpack.packb(document, use_bin_type=True)
+    return packed
+
+
+def unpack_document(data: Buffer) -> Any:
+    """Return the document that msgpack bytes spell, or raise MalformedError."""
+    try:
+        return msgpack.unpackb(data, raw=False)
+    except (ValueError, RecursionError, OverflowError, msgpack.UnpackException) as error:
+        raise MalformedError(f"expected one msgpack document: {error!r}") from error
+
+
 def as_int(value: Any, name: str, low: int, high: int) -> int:
     """Return ``value`` if it is an integer in ``[low, high]``; else MalformedError names it."""
     if type(value) is not int or not low <= value <= high:

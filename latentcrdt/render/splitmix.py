@@ -36,4 +36,5 @@ def float_bits(seed: int, count: int, dtype: Dtype) -> bytes:
     exponent = (z >> np.uint64(31)) % np.uint64(12) + np.uint64(bias - 8)
     mantissa = z & np.uint64(2**mantissa_bits - 1)
     bits = sign | (exponent << np.uint64(mantissa_bits)) | mantissa
-    return bits.astype(f"<u{dtype.itemsize}").tobytes()
+    data: bytes = bits.astype(f"<u{dtype.itemsize}").tobytes()
+    return data

@@ -1,0 +1,192 @@
+"""Golden vectors: what every conforming renderer yields, stage by stage (RENDER_SPEC section 8).
+
+Inputs come from `splitmix`, expected values from golden.json, which is language-neutral and
+described in docs/format.md. A stage that differs shows where a new engine or machine goes wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from latentcrdt.core.encoding import digest
+from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.geometry import Dtype, Geometry, LayerSpec, RopeDescriptor, RopeStyle
+from latentcrdt.core.plan import Layout, canonical_order, place
+from latentcrdt.errors import EngineSelfTestError
+from latentcrdt.render.bits import LARGEST_KEY, SMALLEST_KEY, UNSIGNED
+from latentcrdt.render.engine import Engine
+from latentcrdt.render.inv_freq import rope_descriptor
+from latentcrdt.render.sort_key import sort_key
+from latentcrdt.render.splitmix import float_bits
+from latentcrdt.render.stream import render
+from latentcrdt.render.tables import rotation_table
+
+DELTAS = (1, -77, 4096, 2**31 - 1)
+"""Rotations of the vectors, in tokens: small, backward, usual, and the largest there is."""
+
+ROPES: dict[str, dict[str, Any]] = {
+    "default": {"rope_type": "default", "rope_theta": 10000.0},
+    "linear": {"rope_type": "linear", "rope_theta": 10000.0, "factor": 3.0},
+    "partial": {"rope_type": "default", "rope_theta": 1e6, "partial_rotary_factor": 0.5},
+    "llama3": {
+        "rope_type": "llama3",
+        "rope_theta": 500000.0,
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192,
+    },
+    "yarn": {
+        "rope_type": "yarn",
+        "rope_theta": 10000.0,
+        "factor": 4.0,
+        "original_max_position_embeddings": 2048,
+    },
+    "proportional": {
+        "rope_type": "proportional",
+        "rope_theta": 10000.0,
+        "partial_rotary_factor": 0.25,
+    },
+}
+
+HEAD_DIM = 16
+NUM_ROWS = 1024
+
+
+def self_test(engine: Engine) -> None:
+    """Raise EngineSelfTestError unless the engine rotates the vectors to the golden digests."""
+    actual = rotations(engine)
+    for stage, expected in golden()["rotate"].items():
+        if actual[stage] != expected:
+            raise EngineSelfTestError(
+                f"engine {engine.name}, rotate {stage}: expected digest {expected}, "
+                f"got {actual[stage]}",
+                engine=engine.name,
+                stage=stage,
+            )
+
+
+@cache
+def golden() -> dict[str, Any]:
+    """Return the expected values, stage by stage."""
+    text = files("latentcrdt.render").joinpath("golden.json").read_text(encoding="ascii")
+    vectors: dict[str, Any] = json.loads(text)
+    return vectors
+
+
+def compute(engine: Engine) -> dict[str, Any]:
+    """Return the values of every stage on this machine, with this engine."""
+    fragments = {
+        f"{dtype}/{style}": _fragments(dtype, style) for dtype in Dtype for style in RopeStyle
+    }
+    return {
+        "inv_freq": {name: _descriptor(name).inv_freq.hex() for name in ROPES},
+        "tables": {str(dtype): _tables(dtype) for dtype in Dtype},
+        "rotate": rotations(engine),
+        "fragment_ids": {n: [str(f.fragment_id) for f in fs] for n, fs in fragments.items()},
+        "sort_key": {n: [sort_key(f).hex() for f in fs] for n, fs in fragments.items()},
+        "order": {n: [str(f.fragment_id) for f in _in_order(fs)] for n, fs in fragments.items()},
+        "render": {n: _render(fs, engine) for n, fs in fragments.items()},
+    }
+
+
+def rotations(engine: Engine) -> dict[str, str]:
+    """Return the digest of the rotated key vectors for every dtype and style."""
+    digests = {}
+    for dtype in Dtype:
+        keys = key_vectors(dtype)
+        for style in RopeStyle:
+            rotated = []
+            for name in ("default", "partial", "proportional"):
+                for delta in DELTAS:
+                    into = np.zeros_like(keys)
+                    table = rotation_table(_descriptor(name, style), delta, dtype)
+                    engine.rotate(keys, into, dtype, table)
+                    rotated.append(into.tobytes())
+            digests[f"{dtype}/{style}"] = digest(b"".join(rotated)).hex()
+    return digests
+
+
+def key_vectors(dtype: Dtype) -> np.ndarray[Any, np.dtype[np.unsignedinteger]]:
+    """Return key bits ``[2, 512, 16]``: every pair of special values, then splitmix64 ones."""
+    sign = 1 << (8 * dtype.itemsize - 1)
+    smallest = SMALLEST_KEY[dtype]
+    magnitudes = {0, 1, max(smallest - 1, 0), smallest, smallest + 1, LARGEST_KEY[dtype] // 2}
+    special = [bits for m in sorted(magnitudes) for bits in (m, m | sign)]
+    # Rotated dimensions of both styles meet every pair: row i holds value i, then each in turn.
+    rows = [
+        [first if column % 2 == 0 else second for column in range(HEAD_DIM)]
+        if turn
+        else [first] * (HEAD_DIM // 4) + [second] * (HEAD_DIM // 4) + [first] * (HEAD_DIM // 2)
+        for first in special
+        for second in special
+        for turn in (0, 1)
+    ]
+    fixed = np.array(rows, dtype=UNSIGNED[dtype])
+    rest = float_bits(40 + dtype.itemsize, (NUM_ROWS - len(rows)) * HEAD_DIM, dtype)
+    random = np.frombuffer(rest, dtype=UNSIGNED[dtype]).reshape(-1, HEAD_DIM)
+    return np.concatenate([fixed, random]).reshape(2, NUM_ROWS // 2, HEAD_DIM)
+
+
+def _descriptor(name: str, style: RopeStyle = RopeStyle.HALF) -> RopeDescriptor:
+    return rope_descriptor(
+        ROPES[name], head_dim=HEAD_DIM, style=style, max_position_embeddings=16384
+    )
+
+
+def _tables(dtype: Dtype) -> str:
+    tables = [rotation_table(_descriptor(name), d, dtype) for name in ROPES for d in DELTAS]
+    entries = [array.astype("<f8").tobytes() for t in tables for array in (t.cos, t.sin)]
+    return digest(b"".join(entries)).hex()
+
+
+def _fragments(dtype: Dtype, style: RopeStyle) -> list[Fragment]:
+    """Return five fragments over full, sliding, differently rotated and unrotated layers."""
+    geometry = Geometry(
+        "golden@v1",
+        dtype,
+        (_descriptor("default", style), _descriptor("proportional", style)),
+        (
+            LayerSpec(2, HEAD_DIM, HEAD_DIM, 0),
+            LayerSpec(1, HEAD_DIM, 8, 1, window=6),
+            LayerSpec(2, HEAD_DIM, HEAD_DIM, None),
+            LayerSpec(2, HEAD_DIM, HEAD_DIM, 1),
+        ),
+    )
+    fragments = []
+    for seed in range(5):
+        seq_len = 3 + 2 * seed
+        layers = []
+        for i, spec in enumerate(geometry.layers):
+            rows = spec.num_kv_heads * spec.rows(seq_len)
+            keys = float_bits(1000 * seed + 2 * i, rows * spec.key_dim, dtype)
+            values = float_bits(1000 * seed + 2 * i + 1, rows * spec.value_dim, dtype)
+            layers.append((keys, values))
+        fragments.append(Fragment.build(geometry, layers, start=11 * seed, seq_len=seq_len))
+    return fragments
+
+
+def _in_order(fragments: list[Fragment]) -> list[Fragment]:
+    by_id = {f.fragment_id: f for f in fragments}
+    return [by_id[i] for i in canonical_order((sort_key(f), f.fragment_id) for f in fragments)]
+
+
+def _render(fragments: list[Fragment], engine: Engine) -> dict[str, dict[str, str]]:
+    ordered = _in_order(fragments)
+    by_id = {f.fragment_id: f for f in fragments}
+    renders = {}
+    for layout in Layout:
+        stride = 16 if layout is Layout.SLOTTED else None
+        plan = place([f.header for f in ordered], layout=layout, stride=stride)
+        rendered = render(plan, by_id, engine=engine)
+        renders[str(layout)] = {
+            "class_id": str(plan.class_id),
+            "render_id": str(plan.render_id),
+            "stream_digest": str(rendered.digest),
+        }
+    return renders

@@ -1,0 +1,57 @@
+"""Rotation tables: cos and sin of delta * inv_freq, correctly rounded (RENDER_SPEC section 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentcrdt.core.geometry import Dtype, RopeDescriptor
+from latentcrdt.render.reals import cosine_and_sine, round_significant
+
+TABLE_BITS = {Dtype.BF16: 16, Dtype.F16: 13, Dtype.F32: 24}
+"""Significant bits P of a table entry: with them every product of section 6 is exact."""
+
+SMALLEST_EXPONENT = -40
+"""Magnitudes below 2^-40 become 0, in tables (section 5) and in keys (section 3)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RotationTable:
+    """How one fragment's keys turn under one rope descriptor; a table never changes.
+
+    Compared by identity: `rotation_table` makes each one once.
+    """
+
+    rope: RopeDescriptor
+    cos: NDArray[np.float64]
+    """``[rotary_dim / 2]``, exact in P bits."""
+    sin: NDArray[np.float64]
+    """``[rotary_dim / 2]``, exact in P bits."""
+    turns: NDArray[np.bool_]
+    """``[rotary_dim / 2]``: False where inv_freq is 0; such pairs are copied, not computed."""
+
+
+@lru_cache(maxsize=4096)
+def rotation_table(rope: RopeDescriptor, delta: int, dtype: Dtype) -> RotationTable:
+    """Return the table for a delta in tokens, not 0."""
+    assert delta != 0, "delta 0 copies bytes; arithmetic would change -0.0"
+    pairs = [_entry(delta, frequency, TABLE_BITS[dtype]) for frequency in rope.frequencies]
+    cos, sin = np.array(pairs, dtype=np.float64).reshape(-1, 2).T.copy()
+    turns = np.array([frequency != 0 for frequency in rope.frequencies])
+    for array in (cos, sin, turns):
+        array.setflags(write=False)
+    return RotationTable(rope, cos, sin, turns)
+
+
+def _entry(delta: int, frequency: float, precision: int) -> tuple[float, float]:
+    if frequency == 0:
+        return 1.0, 0.0
+    cos, sin = cosine_and_sine(delta * Fraction(frequency))
+    return (
+        round_significant(cos, precision, zero_below=SMALLEST_EXPONENT),
+        round_significant(sin, precision, zero_below=SMALLEST_EXPONENT),
+    )
