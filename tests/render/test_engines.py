@@ -1,0 +1,153 @@
+"""Both engines against the oracle and against each other, bit for bit."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from latentcrdt.core.geometry import Dtype, RopeDescriptor, RopeStyle
+from latentcrdt.errors import EngineSelfTestError
+from latentcrdt.render import torch_engine
+from latentcrdt.render.bits import LARGEST_KEY, SMALLEST_KEY, UNSIGNED
+from latentcrdt.render.engine import select_engine
+from latentcrdt.render.golden import compute, golden, key_vectors, self_test
+from latentcrdt.render.reference import ReferenceEngine
+from latentcrdt.render.tables import rotation_table
+from latentcrdt.render.torch_engine import TorchEngine
+from tests.render import oracle
+
+ENGINES = [ReferenceEngine(), TorchEngine()]
+
+
+def key_bits(dtype):
+    """Bits of legal keys, with the edges of the flush rule and signed zeros drawn often."""
+    sign = 1 << (8 * dtype.itemsize - 1)
+    edges = [0, 1, max(SMALLEST_KEY[dtype] - 1, 0), SMALLEST_KEY[dtype], LARGEST_KEY[dtype] // 2]
+    magnitudes = st.sampled_from(edges) | st.integers(0, LARGEST_KEY[dtype] // 2)
+    return st.builds(lambda m, s: m | (sign if s else 0), magnitudes, st.booleans())
+
+
+@st.composite
+def rotations(draw):
+    dtype = draw(st.sampled_from(list(Dtype)))
+    dim = draw(st.integers(2, 9))
+    rotary_dim = 2 * draw(st.integers(1, dim // 2))
+    frequency = st.just(0.0) | st.floats(0, 2, width=32, allow_subnormal=False)
+    frequencies = draw(st.lists(frequency, min_size=rotary_dim // 2, max_size=rotary_dim // 2))
+    inv_freq = np.abs(np.array(frequencies, "<f4")).tobytes()
+    rope = RopeDescriptor(draw(st.sampled_from(list(RopeStyle))), rotary_dim, inv_freq)
+    heads, rows = draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    count = heads * rows * dim
+    bits = draw(st.lists(key_bits(dtype), min_size=count, max_size=count))
+    keys = np.array(bits, dtype=UNSIGNED[dtype]).reshape(heads, rows, dim)
+    delta = draw(st.integers(-(2**31) + 1, 2**31 - 1).filter(bool))
+    return dtype, rope, keys, delta
+
+
+@given(rotations())
+@settings(max_examples=300, deadline=None)
+def test_engines_agree_with_the_oracle_to_the_bit(case):
+    dtype, rope, keys, delta = case
+    expected = oracle.rotate_section(
+        keys.tobytes(), str(dtype), keys.shape[-1], str(rope.style), rope.frequencies, delta
+    )
+    for engine in ENGINES:
+        into = np.empty_like(keys)
+        engine.rotate(keys, into, dtype, rotation_table(rope, delta, dtype))
+        assert into.tobytes() == expected, engine.name
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda e: e.name)
+def test_every_golden_stage_is_reproduced(engine):
+    assert compute(engine) == golden()
+
+
+def test_the_selected_engine_is_torch_and_passed_its_self_test():
+    assert select_engine().name == "torch"
+
+
+def test_an_engine_that_turns_the_other_way_is_not_used():
+    class Backwards(ReferenceEngine):
+        name = "backwards"
+
+        def rotate(self, source, into, dtype, table):
+            turned_back = type(table)(table.rope, table.cos, -table.sin, table.turns)
+            super().rotate(source, into, dtype, turned_back)
+
+    with pytest.raises(EngineSelfTestError, match="backwards"):
+        self_test(Backwards())
+
+
+def test_an_engine_that_does_not_flush_is_not_used(monkeypatch):
+    monkeypatch.setattr(torch_engine, "flush", lambda bits, dtype: bits)
+    with pytest.raises(EngineSelfTestError):
+        self_test(TorchEngine())
+
+
+@pytest.mark.parametrize("chunk", [16, 48, 1 << 10, 1 << 30])
+def test_the_size_of_chunks_changes_no_bit(monkeypatch, chunk):
+    monkeypatch.setattr(torch_engine, "CHUNK_ELEMENTS", chunk)
+    self_test(TorchEngine())
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_number_of_threads_changes_no_bit(threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        self_test(TorchEngine())
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_flush_to_zero_changes_no_bit():
+    # In a thread of its own: the mode belongs to the thread that sets it.
+    failures = []
+
+    def run():
+        torch.set_flush_denormal(True)
+        try:
+            for engine in (TorchEngine(), ReferenceEngine()):
+                if compute(engine) != golden():
+                    failures.append(engine.name)
+        finally:
+            torch.set_flush_denormal(False)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert failures == []
+
+
+def test_strided_sources_and_targets_are_turned_in_place():
+    dtype = Dtype.BF16
+    keys = key_vectors(dtype)
+    rope = RopeDescriptor(RopeStyle.HALF, 16, np.linspace(0.1, 1, 8).astype("<f4").tobytes())
+    table = rotation_table(rope, 5, dtype)
+    whole = np.empty_like(keys)
+    ReferenceEngine().rotate(keys, whole, dtype, table)
+    wider = np.zeros((2, 600, 16), dtype=UNSIGNED[dtype])
+    TorchEngine().rotate(keys[:, 10:50], wider[:, 7:47], dtype, table)
+    assert np.array_equal(wider[:, 7:47], whole[:, 10:50])
+    assert not wider[:, :7].any()
+    assert not wider[:, 47:].any()
+
+
+def test_engines_work_from_many_threads_at_once():
+    results = []
+
+    def run():
+        for _ in range(5):
+            results.append(compute(ENGINES[1])["rotate"] == golden()["rotate"])
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [True] * 20
