@@ -16,11 +16,14 @@ The tree (each leaf has a stable ``code``; the server alone knows the HTTP statu
     │   ├── InvalidRequestError              invalid_request
     │   ├── UnsupportedMediaTypeError        unsupported_media_type
     │   ├── RangeNotSatisfiableError         range_not_satisfiable
+    │   ├── MethodNotAllowedError            method_not_allowed
+    │   ├── StalledBodyError                 stalled_body
     │   └── TooLargeError                    too_large
     ├── NotFoundError (KeyError)             the thing named is not here
     │   ├── FragmentNotFoundError            fragment_not_found
     │   ├── StateNotFoundError               state_not_found
     │   ├── ClassNotFoundError               class_not_found
+    │   ├── ModelNotInstalledError           model_not_installed
     │   └── RouteNotFoundError               route_not_found
     ├── ConflictError                        the state cannot answer as asked
     │   ├── AmbiguousClassError              ambiguous_class
@@ -147,6 +150,18 @@ class RangeNotSatisfiableError(InvalidInputError):
     code = "range_not_satisfiable"
 
 
+class MethodNotAllowedError(InvalidInputError):
+    """Raised when a server knows the path, but not this method on it."""
+
+    code = "method_not_allowed"
+
+
+class StalledBodyError(InvalidInputError):
+    """Raised when a body stops arriving, or comes too slowly, before it is whole."""
+
+    code = "stalled_body"
+
+
 class TooLargeError(InvalidInputError):
     """Raised when a body or header exceeds a limit; the limit is in the message."""
 
@@ -173,6 +188,12 @@ class ClassNotFoundError(NotFoundError):
     """Raised when a state has no fragments of the compatibility class asked for."""
 
     code = "class_not_found"
+
+
+class ModelNotInstalledError(NotFoundError):
+    """Raised when the package that carries a model, or converts it, is not installed."""
+
+    code = "model_not_installed"
 
 
 class RouteNotFoundError(NotFoundError):

@@ -55,7 +55,13 @@ def decode(kind: str, version: int, data: Buffer) -> list[Any]:
     """
     try:
         value = msgpack.unpackb(data, raw=False, strict_map_key=False)
-    except (ValueError, RecursionError, OverflowError, msgpack.UnpackException) as error:
+    except (
+        ValueError,
+        TypeError,  # a map whose key is an array or a map
+        RecursionError,
+        OverflowError,
+        msgpack.UnpackException,
+    ) as error:
         raise MalformedError(f"expected one msgpack array of kind {kind!r}: {error!r}") from error
     if not isinstance(value, list) or len(value) < 2 or value[0] != kind:
         raise MalformedError(f"expected a msgpack array that starts with {kind!r}")
@@ -86,7 +92,13 @@ def unpack_document(data: Buffer) -> Any:
     """Return the document that msgpack bytes spell, or raise MalformedError."""
     try:
         return msgpack.unpackb(data, raw=False)
-    except (ValueError, RecursionError, OverflowError, msgpack.UnpackException) as error:
+    except (
+        ValueError,
+        TypeError,  # a map whose key is an array or a map
+        RecursionError,
+        OverflowError,
+        msgpack.UnpackException,
+    ) as error:
         raise MalformedError(f"expected one msgpack document: {error!r}") from error
 
 

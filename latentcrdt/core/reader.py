@@ -54,6 +54,9 @@ class FragmentReader:
             raise TruncatedError(f"the body ended inside the header, after {self.num_bytes} bytes")
         assert self._body_offset is not None
         check_body_length(self.header, self.num_bytes - self._body_offset)
+        if self._section < len(self.header.sections):
+            # feed refused a section, and its caller went on all the same: refuse it again.
+            check_section(self.header, self.header.sections[self._section], self._hasher.digest())
         return self.header
 
     def _feed_head(self, view: memoryview) -> memoryview:

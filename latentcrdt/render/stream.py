@@ -96,9 +96,9 @@ def run_digests(
                 keys_digest = pair.keys
             else:
                 name = (placement.fragment_id, layer, placement.delta, run.first_row)
-                if name not in known:
-                    known[name] = _digest(keys, engine)
-                keys_digest = known[name]
+                # Not `in` and then `[]`: a bounded mapping may forget in between.
+                keys_digest = known.get(name) or _digest(keys, engine)
+                known[name] = keys_digest
             values_digest = (
                 pair.values if whole else _digest(values_rows(fragment, layer, run), engine)
             )

@@ -54,6 +54,7 @@ def test_no_bytes_crash_the_decoder(data):
         (b"\xdd\xff\xff\xff\xff", MalformedError),
         (b"\xc6\xff\xff\xff\xff", MalformedError),
         (msgpack.packb({"k": 1}), MalformedError),
+        (b"\x81\x90\x01", MalformedError),  # a map keyed by an array: once a bare TypeError
         (msgpack.packb(["other", 1]), MalformedError),
         (msgpack.packb(["k"]), MalformedError),
         (msgpack.packb(["k", 1]) + b"\x00", MalformedError),

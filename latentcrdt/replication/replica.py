@@ -1,0 +1,232 @@
+"""Replica: one holder of states over a store. Whatever it acknowledges is durable first."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+from latentcrdt.core.compatibility import select_class
+from latentcrdt.core.encoding import Buffer
+from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.header import FragmentHeader
+from latentcrdt.core.ids import Digest, FragmentId, StateName
+from latentcrdt.core.plan import LayerRange, RenderPlan, canonical_order, place
+from latentcrdt.core.query import RenderQuery
+from latentcrdt.core.receipt import Receipt
+from latentcrdt.core.state import LatentState
+from latentcrdt.errors import (
+    ClassNotFoundError,
+    FragmentNotFoundError,
+    StateNotFoundError,
+)
+from latentcrdt.render import stream
+from latentcrdt.render.sort_key import sort_key
+from latentcrdt.replication.bounded_cache import BoundedCache
+from latentcrdt.replication.prefix_chain import prefix_chain
+from latentcrdt.replication.push import Push, PushResult
+from latentcrdt.store.protocol import Store
+
+MAX_FRAGMENT_BYTES = 4 << 30
+"""A fragment file may be this long: ten thousand tokens of a model of 70 billion parameters."""
+
+HEADER_CACHE_BYTES = 16 << 20
+"""Encoded headers kept decoded; decoded, tokens and digests take about ten times that."""
+
+SORT_KEY_CACHE = 1 << 17
+"""Sort keys kept, about 150 bytes each."""
+
+DIGEST_CACHE = 1 << 17
+"""Digests of rotated keys kept, about 300 bytes each: a receipt has one a layer and fragment."""
+
+DEFAULT_QUERY = RenderQuery()
+
+
+class Replica:
+    """States over a store: admission, listing, planning, rendering.
+
+    Every method may be called from any thread. States are read from the store once, on opening;
+    from then on this replica is the store's only writer.
+    """
+
+    def __init__(self, store: Store, *, max_fragment_bytes: int = MAX_FRAGMENT_BYTES) -> None:
+        """Take over ``store``, and load every state that it knows."""
+        self._store = store
+        self._max_fragment_bytes = max_fragment_bytes
+        self._lock = threading.Lock()
+        self._states = {name: LatentState(ids) for name, ids in store.members().items()}
+        self._headers: BoundedCache[FragmentId, FragmentHeader] = BoundedCache(
+            HEADER_CACHE_BYTES, lambda header: len(header.encoded)
+        )
+        self._sort_keys: BoundedCache[FragmentId, float] = BoundedCache(SORT_KEY_CACHE)
+        self._digests: BoundedCache[tuple[FragmentId, int, int, int], Digest] = BoundedCache(
+            DIGEST_CACHE
+        )
+
+    def begin_push(self, state: StateName, *, expected_id: FragmentId | None = None) -> Push:
+        """Return a push to be used as a context manager: ``write`` as bytes come, ``commit``."""
+        upload = self._store.put(max_bytes=self._max_fragment_bytes, expected_id=expected_id)
+        return Push(upload, partial(self._insert, state))
+
+    def push(self, state: StateName, fragment: Fragment | Iterable[Buffer]) -> PushResult:
+        """Push a whole fragment, or the pieces of a fragment file."""
+        pieces: Iterable[Buffer] = (
+            (fragment.framing, fragment.body) if isinstance(fragment, Fragment) else fragment
+        )
+        with self.begin_push(state) as push:
+            for piece in pieces:
+                push.write(piece)
+            return push.commit()
+
+    def insert(self, state: StateName, fragment_id: FragmentId) -> bool:
+        """Make a fragment that is held a member of a state; return whether the state grew.
+
+        Raises FragmentNotFoundError when the fragment is not held.
+        """
+        if not self._store.has(fragment_id):
+            raise FragmentNotFoundError(
+                f"fragment {fragment_id}: expected one that is held, to add to state {state!r}",
+                id=str(fragment_id),
+                state=state,
+            )
+        return self._insert(state, fragment_id)
+
+    def declare(self, state: StateName) -> bool:
+        """Create a state with no members; return whether it is new."""
+        with self._lock:
+            if state in self._states:
+                return False
+        self._store.insert(state)
+        with self._lock:
+            created = state not in self._states
+            self._states.setdefault(state, LatentState())
+            return created
+
+    def states(self) -> list[StateName]:
+        """Return the names of all states, sorted."""
+        with self._lock:
+            return sorted(self._states)
+
+    def state(self, name: StateName) -> LatentState:
+        """Return a copy of a state as it is now; StateNotFoundError if there is none."""
+        with self._lock:
+            return LatentState(self._find(name).ids)
+
+    def headers(self, name: StateName) -> dict[FragmentId, FragmentHeader]:
+        """Return the headers of a state's members, by ascending id.
+
+        Raises FragmentNotFoundError when a member's object was lost or quarantined: a listing or a
+        render of the rest would look like a whole one. Pushing that fragment again heals it.
+        """
+        return {fragment_id: self._header(fragment_id) for fragment_id in self.state(name)}
+
+    def sort_key(self, fragment_id: FragmentId) -> float:
+        """Return the key by which canonical order sorts (RENDER_SPEC section 3); memoised."""
+        key = self._sort_keys.get(fragment_id)
+        if key is None:
+            key = self._sort_keys[fragment_id] = sort_key(self.fragment(fragment_id))
+        return key
+
+    def fragment(self, fragment_id: FragmentId) -> Fragment:
+        """Return a fragment, whatever states it is a member of."""
+        return self._store.get(fragment_id)
+
+    def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
+        """Return those of the ids that are not held, in the order given."""
+        return [fragment_id for fragment_id in ids if not self._store.has(fragment_id)]
+
+    def plan(self, name: StateName, query: RenderQuery = DEFAULT_QUERY) -> RenderPlan:
+        """Return the plan of the render that the query asks for.
+
+        Raises StateNotFoundError, FragmentNotFoundError (an id in ``order`` is no member),
+        AmbiguousClassError, ClassNotFoundError, NothingToRenderError, PrefixMissingError,
+        IncompatibleFragmentsError, or InvalidRequestError for a stride or layers that do not fit.
+        """
+        if query.order is None:
+            members = select_class(self.headers(name), query.class_id)
+            order = canonical_order((self.sort_key(i), i) for i in members)
+            headers = [members[i] for i in order]
+        else:
+            headers = self._members_in_order(name, query.order)
+        layers = None
+        if query.layers is not None and headers:
+            layers = LayerRange.parse(query.layers, len(headers[0].geometry.layers))
+        plan = place(
+            headers,
+            prefix_chain(headers[0], self._header) if headers else (),
+            layout=query.layout,
+            stride=query.stride,
+            layers=layers,
+        )
+        if query.class_id not in (None, plan.class_id):
+            raise ClassNotFoundError(
+                f"expected an order of fragments of class {query.class_id}, got {plan.class_id}",
+                id=str(query.class_id),
+                classes=[str(plan.class_id)],
+            )
+        return plan
+
+    def fragments_of(self, plan: RenderPlan) -> dict[FragmentId, Fragment]:
+        """Return every fragment that a plan draws on, prefixes included."""
+        placed = (*plan.prefixes, *plan.placements)
+        return {p.fragment_id: self.fragment(p.fragment_id) for p in placed}
+
+    def render_chunks(
+        self, plan: RenderPlan, *, start: int = 0, stop: int | None = None
+    ) -> Iterator[memoryview]:
+        """Yield the bytes ``start`` to ``stop`` of a render stream, in bounded memory.
+
+        The fragments are opened at once, so what can be missing is missed before the first byte.
+        A view is valid until the next one is asked for.
+        """
+        fragments = self.fragments_of(plan)
+        return stream.render_chunks(plan, fragments, start=start, stop=stop)
+
+    def receipt(self, plan: RenderPlan) -> Receipt:
+        """Return the receipt of a plan; digests of rotated keys are memoised."""
+        return Receipt(
+            plan,
+            tuple(self.sort_key(p.fragment_id) for p in plan.placements),
+            tuple(stream.run_digests(plan, self.fragments_of(plan), known=self._digests)),
+        )
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def _insert(self, name: StateName, fragment_id: FragmentId) -> bool:
+        """Make a durable fragment a member: on disk first, then where readers see it."""
+        with self._lock:
+            state = self._states.get(name)
+            if state is not None and state.contains(fragment_id):
+                return False
+        self._store.insert(name, (fragment_id,))
+        with self._lock:
+            return self._states.setdefault(name, LatentState()).insert(fragment_id)
+
+    def _find(self, name: StateName) -> LatentState:
+        try:
+            return self._states[name]
+        except KeyError as error:
+            raise StateNotFoundError(
+                f"state {name!r}: never declared or added to", state=name
+            ) from error
+
+    def _header(self, fragment_id: FragmentId) -> FragmentHeader:
+        header = self._headers.get(fragment_id)
+        if header is None:
+            header = self._headers[fragment_id] = self._store.header(fragment_id)
+        return header
+
+    def _members_in_order(
+        self, name: StateName, order: tuple[FragmentId, ...]
+    ) -> list[FragmentHeader]:
+        state = self.state(name)
+        for fragment_id in order:
+            if not state.contains(fragment_id):
+                raise FragmentNotFoundError(
+                    f"fragment {fragment_id}: expected a member of state {name!r} in the order",
+                    id=str(fragment_id),
+                    state=name,
+                )
+        return [self._header(fragment_id) for fragment_id in order]
