@@ -12,8 +12,8 @@ from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.geometry import Dtype
 from latentcrdt.core.plan import RowRun
 from latentcrdt.render.bits import as_bits
-from latentcrdt.render.engine import Bits, Engine
-from latentcrdt.render.tables import RotationTable, rotation_table
+from latentcrdt.render.engine import Engine
+from latentcrdt.render.tables import Bits, RotationTable, rotation_table
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latentcrdt.core.geometry import Dtype, RopeDescriptor
+from latentcrdt.core.geometry import Dtype, RopeDescriptor, RopeStyle
 from latentcrdt.render.reals import cosine_and_sine, round_significant
+
+Bits: TypeAlias = NDArray[np.unsignedinteger]
+"""K or V as the little-endian integers that spell its elements, ``[H, T, D]``, maybe strided."""
 
 TABLE_BITS = {Dtype.BF16: 16, Dtype.F16: 13, Dtype.F32: 24}
 """Significant bits P of a table entry: with them every product of section 6 is exact."""
@@ -33,6 +37,21 @@ class RotationTable:
     """``[rotary_dim / 2]``, exact in P bits."""
     turns: NDArray[np.bool_]
     """``[rotary_dim / 2]``: False where inv_freq is 0; such pairs are copied, not computed."""
+
+    def copy_still(self, source: Bits, into: Bits) -> None:
+        """Copy the dimensions of ``[..., D]`` that do not turn, verbatim."""
+        into[..., self.rope.rotary_dim :] = source[..., self.rope.rotary_dim :]
+        if not self.turns.all():
+            still = np.concatenate(pair_indices(self.rope), axis=None)[~np.tile(self.turns, 2)]
+            into[..., still] = source[..., still]
+
+
+def pair_indices(rope: RopeDescriptor) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the dimensions (a, b) of every rotated pair, each ``[rotary_dim / 2]``."""
+    i = np.arange(rope.rotary_dim // 2)
+    if rope.style is RopeStyle.HALF:
+        return i, i + rope.rotary_dim // 2
+    return 2 * i, 2 * i + 1
 
 
 @lru_cache(maxsize=4096)

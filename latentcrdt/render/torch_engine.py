@@ -15,8 +15,7 @@ import torch
 
 from latentcrdt.core.geometry import Dtype, RopeStyle
 from latentcrdt.render.bits import flush
-from latentcrdt.render.engine import Bits
-from latentcrdt.render.tables import RotationTable
+from latentcrdt.render.tables import Bits, RotationTable
 
 CHUNK_ELEMENTS = (1 << 15) - 1
 """Elements turned at a time: one less than torch would share out among its threads.
@@ -101,11 +100,7 @@ def _turn(scratch: _Scratch, source: Bits, into: Bits, dtype: Dtype, table: Rota
     b_turned.addcmul_(a, sin)
     stored.view(STORED[dtype])[:, :rotary_dim].copy_(turned)  # rounded to nearest even
     np.copyto(into, bits)
-    if rotary_dim < dim:
-        into[..., rotary_dim:] = source[..., rotary_dim:]
-    if not table.turns.all():
-        still = _still_dimensions(table)
-        into[..., still] = source[..., still]
+    table.copy_still(source, into)
 
 
 @lru_cache(maxsize=1024)
@@ -113,12 +108,3 @@ def _coefficients(table: RotationTable, dtype: Dtype) -> tuple[torch.Tensor, tor
     """Return cos and sin ``[rotary_dim / 2]`` in the computing type, where they are exact."""
     cos, sin = torch.from_numpy(table.cos.copy()), torch.from_numpy(table.sin.copy())
     return cos.to(COMPUTED[dtype]), sin.to(COMPUTED[dtype])
-
-
-def _still_dimensions(table: RotationTable) -> list[int]:
-    """Return the dimensions of the pairs whose inv_freq is 0."""
-    half = table.rope.rotary_dim // 2
-    pairs = np.flatnonzero(~table.turns).tolist()
-    if table.rope.style is RopeStyle.HALF:
-        return [*pairs, *(half + i for i in pairs)]
-    return [2 * i + offset for i in pairs for offset in (0, 1)]

@@ -99,7 +99,7 @@ def rotate_row(row, dtype, style, frequencies, delta):
     return out
 
 
-def rotate_section(data, dtype, dim, style, frequencies, delta):
+def rotate_section(data, dtype, dim, style, frequencies, delta):  # noqa: PLR0917
     values = elements(data, dtype)
     size = len(spell(0.0, dtype))
     out = bytearray(data)
@@ -157,7 +157,7 @@ def render_body(fragments, *, start=0):
                 rows = [data[i : i + row_bytes] for i in range(0, len(data), row_bytes)]
                 per_head = len(rows) // spec.num_kv_heads
                 for head, kept in enumerate(heads):
-                    kept += rows[head * per_head : (head + 1) * per_head]
+                    kept.extend(rows[head * per_head : (head + 1) * per_head])
                 position += fragment.header.seq_len
             for kept in heads:
                 last = kept if spec.window is None else kept[-(spec.window - 1) :]

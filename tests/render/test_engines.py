@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 
 import numpy as np
@@ -16,12 +17,14 @@ from latentcrdt.render import torch_engine
 from latentcrdt.render.bits import LARGEST_KEY, SMALLEST_KEY, UNSIGNED
 from latentcrdt.render.engine import select_engine
 from latentcrdt.render.golden import compute, golden, key_vectors, self_test
+from latentcrdt.render.golden import rotations as rotations_of
+from latentcrdt.render.numba_engine import NumbaEngine
 from latentcrdt.render.reference import ReferenceEngine
 from latentcrdt.render.tables import rotation_table
 from latentcrdt.render.torch_engine import TorchEngine
 from tests.render import oracle
 
-ENGINES = [ReferenceEngine(), TorchEngine()]
+ENGINES = [ReferenceEngine(), TorchEngine(), NumbaEngine()]
 
 
 def key_bits(dtype):
@@ -67,8 +70,26 @@ def test_every_golden_stage_is_reproduced(engine):
     assert compute(engine) == golden()
 
 
-def test_the_selected_engine_is_torch_and_passed_its_self_test():
-    assert select_engine().name == "torch"
+def test_the_fastest_engine_is_selected():
+    assert select_engine().name == "numba"
+
+
+def test_an_engine_that_fails_its_self_test_gives_way_to_the_next(monkeypatch):
+    monkeypatch.setattr(NumbaEngine, "rotate", ReferenceEngine.rotate)
+    monkeypatch.setattr(TorchEngine, "rotate", lambda *_: None)
+    assert select_engine.__wrapped__().name == "numba"
+    monkeypatch.setattr(NumbaEngine, "rotate", lambda *_: None)
+    assert select_engine.__wrapped__().name == "numpy"
+    monkeypatch.setattr(ReferenceEngine, "rotate", lambda *_: None)
+    with pytest.raises(EngineSelfTestError):
+        select_engine.__wrapped__()
+
+
+def test_a_machine_without_accelerators_uses_the_reference(monkeypatch):
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name != "numpy" else object()
+    )
+    assert select_engine.__wrapped__().name == "numpy"
 
 
 def test_an_engine_that_turns_the_other_way_is_not_used():
@@ -112,9 +133,8 @@ def test_flush_to_zero_changes_no_bit():
     def run():
         torch.set_flush_denormal(True)
         try:
-            for engine in (TorchEngine(), ReferenceEngine()):
-                if compute(engine) != golden():
-                    failures.append(engine.name)
+            for engine in ENGINES:
+                failures.extend([] if compute(engine) == golden() else [engine.name])
         finally:
             torch.set_flush_denormal(False)
 
@@ -131,19 +151,33 @@ def test_strided_sources_and_targets_are_turned_in_place():
     table = rotation_table(rope, 5, dtype)
     whole = np.empty_like(keys)
     ReferenceEngine().rotate(keys, whole, dtype, table)
-    wider = np.zeros((2, 600, 16), dtype=UNSIGNED[dtype])
-    TorchEngine().rotate(keys[:, 10:50], wider[:, 7:47], dtype, table)
-    assert np.array_equal(wider[:, 7:47], whole[:, 10:50])
-    assert not wider[:, :7].any()
-    assert not wider[:, 47:].any()
+    for engine in ENGINES:
+        wider = np.zeros((2, 600, 16), dtype=UNSIGNED[dtype])
+        engine.rotate(keys[:, 10:50], wider[:, 7:47], dtype, table)
+        assert np.array_equal(wider[:, 7:47], whole[:, 10:50])
+        assert not wider[:, :7].any()
+        assert not wider[:, 47:].any()
 
 
-def test_engines_work_from_many_threads_at_once():
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda e: e.name)
+def test_a_source_at_an_odd_address_is_turned_alike(engine):
+    dtype = Dtype.BF16
+    keys = key_vectors(dtype)
+    rope = RopeDescriptor(RopeStyle.HALF, 16, np.linspace(0.1, 1, 8).astype("<f4").tobytes())
+    table = rotation_table(rope, 5, dtype)
+    odd = np.frombuffer(b"." + keys.tobytes(), dtype=UNSIGNED[dtype], offset=1).reshape(keys.shape)
+    aligned, into = np.empty_like(keys), np.empty_like(keys)
+    engine.rotate(keys, aligned, dtype, table)
+    engine.rotate(odd, into, dtype, table)
+    assert np.array_equal(into, aligned)
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda e: e.name)
+def test_engines_work_from_many_threads_at_once(engine):
     results = []
 
     def run():
-        for _ in range(5):
-            results.append(compute(ENGINES[1])["rotate"] == golden()["rotate"])
+        results.extend(rotations_of(engine) == golden()["rotate"] for _ in range(5))
 
     threads = [threading.Thread(target=run) for _ in range(4)]
     for thread in threads:
