@@ -34,6 +34,14 @@ def read(data, sizes=(1 << 20,), **options):
     return reader.finish()
 
 
+def verdict(function, *args):
+    """What the function returns, or the class of the refusal."""
+    try:
+        return function(*args)
+    except InvalidInputError as error:
+        return type(error)
+
+
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=5))
 def test_pieces_of_any_size_give_the_same_header(sizes):
     assert read(FILE, sizes) == FRAGMENT.header
@@ -44,17 +52,18 @@ def test_it_refuses_what_the_whole_file_reader_refuses(data):
     changed = bytearray(FILE)
     changed[data.draw(st.integers(0, len(FILE) - 1))] ^= data.draw(st.integers(1, 255))
     pieces = [data.draw(st.integers(1, 500))]
-    try:
-        whole = Fragment.from_buffer(bytes(changed))
-    except InvalidInputError as error:
-        with pytest.raises(InvalidInputError) as refused:
-            read(bytes(changed), pieces)
-        # Another header length moves the body: then either may notice another thing first.
-        assert changed[8:16] != FILE[8:16] or type(refused.value) is type(error)
-    else:
-        assert read(bytes(changed), pieces) == whole.header != FRAGMENT.header
+    whole, streamed = (
+        verdict(Fragment.from_buffer, bytes(changed)),
+        verdict(read, bytes(changed), pieces),
+    )
+    if isinstance(whole, Fragment):
+        assert streamed == whole.header != FRAGMENT.header
         with pytest.raises(DigestMismatchError):
             read(bytes(changed), pieces, expected_id=FRAGMENT.fragment_id)
+    else:
+        # Another header length moves the body: then either may notice another thing first.
+        assert issubclass(streamed, InvalidInputError)
+        assert changed[8:16] != FILE[8:16] or streamed is whole
 
 
 @given(st.integers(0, len(FILE) - 1))
