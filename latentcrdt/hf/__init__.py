@@ -1,0 +1,17 @@
+"""transformers models at both ends: capture fragments of one, decode from renders with one."""
+
+from latentcrdt.hf.cache import load_cache
+from latentcrdt.hf.capture import capture, fragment_from_cache
+from latentcrdt.hf.contract import ModelContract
+from latentcrdt.hf.decode import decode_inputs, generate
+from latentcrdt.hf.smollm2 import load_smollm2
+
+__all__ = [
+    "ModelContract",
+    "capture",
+    "decode_inputs",
+    "fragment_from_cache",
+    "generate",
+    "load_cache",
+    "load_smollm2",
+]
