@@ -27,7 +27,7 @@ class ServerProcess:
     Its log is appended to ``<data_dir>.log``.
     """
 
-    def __init__(self, data_dir: Path, **env: str | float) -> None:
+    def __init__(self, data_dir: Path, **env: str | float | Path) -> None:
         """``env`` adds ``LATENTCRDT_<NAME>`` variables: ``max_fragment_bytes=1000`` and so on.
 
         Raises ConnectionFailedError, with the end of the log, if the server does not come up.

@@ -1,0 +1,79 @@
+"""The application: parts put together, opened when it starts and closed when it stops."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from functools import partial
+from importlib.metadata import version
+
+import structlog
+from fastapi import Depends, FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from latentcrdt.render.engine import select_engine
+from latentcrdt.replication.replica import Replica
+from latentcrdt.store.directory import DirectoryStore
+from latentcrdt_server.access import require_token
+from latentcrdt_server.admission import Admission
+from latentcrdt_server.early import EarlyAnswer
+from latentcrdt_server.inventory import Inventory
+from latentcrdt_server.metrics import Metrics
+from latentcrdt_server.observation import Observation
+from latentcrdt_server.openapi import describe
+from latentcrdt_server.problems import install_problems
+from latentcrdt_server.routes import fragments, operations, pushes, renders, states
+from latentcrdt_server.service import Service
+from latentcrdt_server.settings import Settings
+from latentcrdt_server.tokens import Tokens
+
+log = structlog.get_logger("latentcrdt_server")
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the app; its store is opened by the ASGI lifespan, so one app serves one process."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # Loads torch and proves the engine before the first caller has to wait for it.
+        engine = await run_in_threadpool(select_engine)
+        with (
+            closing(await run_in_threadpool(DirectoryStore, settings.data_dir)) as store,
+            closing(Replica(store, max_fragment_bytes=settings.max_fragment_bytes)) as replica,
+        ):
+            app.state.service = _service(settings, store, replica, metrics)
+            log.info("open", data_dir=str(settings.data_dir), engine=engine.name)
+            yield
+        log.info("closed", data_dir=str(settings.data_dir))
+
+    app = FastAPI(
+        title="latentcrdt",
+        version=version("latentcrdt"),
+        description="A replicated store of transformer latent state.",
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for resource in (pushes, fragments, states, renders):
+        app.include_router(resource.router, dependencies=[Depends(require_token)])
+    app.include_router(operations.router)
+    install_problems(app)
+    app.add_middleware(EarlyAnswer)
+    app.add_middleware(Observation, metrics=metrics)
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]  # FastAPI's documented way
+    return app
+
+
+def _service(
+    settings: Settings, store: DirectoryStore, replica: Replica, metrics: Metrics
+) -> Service:
+    return Service(
+        settings=settings,
+        store=store,
+        replica=replica,
+        tokens=None if settings.token_file is None else Tokens.read(settings.token_file),
+        admission=Admission(settings.max_inflight_bytes),
+        inventory=Inventory(store),
+        metrics=metrics,
+    )

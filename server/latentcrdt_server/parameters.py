@@ -1,0 +1,56 @@
+"""What routes read from a path and a query, with our own errors for what is wrong."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from latentcrdt.core.ids import STATE_NAME_PATTERN, FragmentId, StateName
+from latentcrdt.core.query import RenderQuery
+from latentcrdt.errors import InvalidRequestError
+
+
+def query_params(request: Request, known: frozenset[str]) -> dict[str, str]:
+    """Return the query's parameters, each given once; InvalidRequestError names any other."""
+    params: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name in params:
+            raise InvalidRequestError(f"parameter {name!r:.40}: expected it once, got it again")
+        if name not in known:
+            raise InvalidRequestError(f"expected parameters {sorted(known)}, got {name!r:.40}")
+        params[name] = value
+    return params
+
+
+async def _state_name(
+    state: Annotated[str, Path(description=f"Name of a state: {STATE_NAME_PATTERN}")],
+) -> StateName:
+    return StateName(state)
+
+
+async def _fragment_id(
+    fragment: Annotated[str, Path(description="Fragment id: 64 lowercase hexadecimal digits")],
+) -> FragmentId:
+    return FragmentId.parse(fragment)
+
+
+async def _layers(request: Request) -> str | None:
+    return query_params(request, frozenset({"layers"})).get("layers")
+
+
+async def _render_query(request: Request) -> RenderQuery:
+    params = query_params(request, frozenset({"layout", "stride", "order", "class", "layers"}))
+    return RenderQuery.from_params(params)
+
+
+async def _nothing(request: Request) -> None:
+    query_params(request, frozenset())
+
+
+StateArg = Annotated[StateName, Depends(_state_name)]
+FragmentIdArg = Annotated[FragmentId, Depends(_fragment_id)]
+LayersArg = Annotated[str | None, Depends(_layers)]
+RenderQueryArg = Annotated[RenderQuery, Depends(_render_query)]
+no_params = Depends(_nothing)
+"""For routes whose query must be empty: a misspelt parameter is never passed over in silence."""

@@ -1,0 +1,109 @@
+"""The push: a fragment's bytes, verified and spooled while they arrive."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import contextmanager_in_threadpool
+from starlette.concurrency import run_in_threadpool
+
+from latentcrdt.core.documents import header_document
+from latentcrdt.core.header import FragmentHeader
+from latentcrdt.core.ids import FragmentId, StateName
+from latentcrdt.errors import (
+    DigestMismatchError,
+    FragmentNotFoundError,
+    UnsupportedMediaTypeError,
+)
+from latentcrdt_server.bodies import chunks, declared_length, pour
+from latentcrdt_server.documents import PushDocument
+from latentcrdt_server.negotiation import answer, essence
+from latentcrdt_server.openapi import FRAGMENT_TYPE, OCTETS_TYPE, PUSH_BODY, repeated, v1_problems
+from latentcrdt_server.parameters import StateArg, no_params
+from latentcrdt_server.service import Service, ServiceArg
+
+router = APIRouter(tags=["fragments"])
+
+
+@router.post(
+    "/v1/states/{state}/fragments",
+    dependencies=[no_params],
+    status_code=201,
+    response_model=PushDocument,
+    openapi_extra=PUSH_BODY,
+    responses=repeated(PushDocument)
+    | v1_problems(
+        *("malformed", "truncated", "unsupported_dtype", "unsupported_version", "invalid_id"),
+        *("invalid_state_name", "stalled_body", "too_large", "unsupported_media_type"),
+        *("not_canonical", "digest_mismatch", "non_finite_keys", "busy"),
+        *("store_failed", "store_full"),
+    ),
+)
+async def push(request: Request, state: StateArg, service: ServiceArg) -> Response:
+    """Add a fragment to a state. Durable when answered; repeating it changes nothing."""
+    _check_media_type(request)
+    declared = request.headers.get("fragment-id")
+    fragment_id = None if declared is None else FragmentId.parse(declared)
+    if fragment_id is not None:
+        try:
+            created = await run_in_threadpool(service.replica.insert, state, fragment_id)
+        except FragmentNotFoundError:
+            pass
+        else:
+            service.metrics.dedupe_hits.inc()
+            fragment = await run_in_threadpool(service.replica.fragment, fragment_id)
+            return _answer(request, state, fragment.header, created=created)
+    length = declared_length(request.headers, service.settings.max_fragment_bytes)
+    # A chunked body may become as long as the limit: that is what it must be admitted for.
+    most = service.settings.max_fragment_bytes if length is None else length
+    with service.admission.admit(most):
+        return await _take_in(request, service, state, fragment_id)
+
+
+async def _take_in(
+    request: Request, service: Service, state: StateName, fragment_id: FragmentId | None
+) -> Response:
+    body = chunks(
+        request.receive,
+        limit=service.settings.max_fragment_bytes,
+        timeout_s=service.settings.body_timeout_s,
+    )
+    begin = partial(service.replica.begin_push, state, expected_id=fragment_id)
+    try:
+        async with contextmanager_in_threadpool(await run_in_threadpool(begin)) as push:
+            service.metrics.push_bytes.inc(await pour(body, push.write))
+            result = await run_in_threadpool(push.commit)
+    except DigestMismatchError:
+        service.metrics.digest_mismatches.inc()
+        raise
+    return _answer(request, state, result.header, created=result.created)
+
+
+def _answer(
+    request: Request, state: StateName, header: FragmentHeader, *, created: bool
+) -> Response:
+    fragment_id = str(header.fragment_id)
+    document: PushDocument = {
+        "id": fragment_id,
+        "state": state,
+        "created": created,
+        "fragment": header_document(header),
+    }
+    headers = {"Location": f"/v1/fragments/{fragment_id}", "Fragment-Id": fragment_id}
+    return answer(request, document, status=201 if created else 200, headers=headers)
+
+
+def _check_media_type(request: Request) -> None:
+    """Refuse what is not a plain fragment file; a body of no stated type is taken as octets."""
+    given = essence(request.headers.get("content-type", OCTETS_TYPE))
+    if given not in (FRAGMENT_TYPE, OCTETS_TYPE):
+        raise UnsupportedMediaTypeError(
+            f"expected {FRAGMENT_TYPE} or {OCTETS_TYPE}, got {given!r:.80}",
+            expected=[FRAGMENT_TYPE, OCTETS_TYPE],
+        )
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.strip().lower() != "identity":
+        raise UnsupportedMediaTypeError(
+            f"expected a body without content coding, got {coding!r:.40}", expected=["identity"]
+        )

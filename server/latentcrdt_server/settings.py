@@ -1,0 +1,39 @@
+"""What an operator may choose: environment variables ``LATENTCRDT_*``, all with safe defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import platformdirs
+from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+
+class Settings(BaseSettings):
+    """Settings of one server; each field is read from ``LATENTCRDT_<FIELD>`` unless given."""
+
+    model_config = SettingsConfigDict(env_prefix="LATENTCRDT_", frozen=True)
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Loopback, so that nothing is served to a network by accident."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one, which the line on stdout names."""
+    data_dir: Path = Field(default_factory=lambda: platformdirs.user_data_path("latentcrdt"))
+    """Directory of the embedded store; made if missing, locked while the server runs."""
+    token_file: Path | None = None
+    """File of bearer tokens, one a line. None: every caller may do everything."""
+    max_fragment_bytes: PositiveInt = 8 * 2**30
+    """Largest fragment file accepted."""
+    max_inflight_bytes: PositiveInt = 32 * 2**30
+    """Bodies of all pushes under way; beyond it a push is told to come again (429)."""
+    body_timeout_s: PositiveFloat = 30.0
+    """How long one push may go without sending anything."""
+    keep_alive_s: PositiveInt = 75
+    """How long an idle connection stays open: longer than most clients' and proxies' pools."""
+    shutdown_timeout_s: PositiveInt = 60
+    """How long answers under way may take to finish after SIGTERM."""
+    log_level: LogLevel = "info"
+    """Least severe log lines that are written, as JSON, to stderr."""
