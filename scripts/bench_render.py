@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from latentcrdt.core.plan import place
+from latentcrdt.core.placement import place
 from latentcrdt.render.engine import select_engine
 from latentcrdt.render.reference import ReferenceEngine
 from latentcrdt.render.stream import render_chunks

@@ -32,14 +32,14 @@ class Mutant:
 MUTANTS = (
     Mutant(
         "order of arrival instead of canonical order",
-        "latentcrdt/core/plan.py",
+        "latentcrdt/core/placement.py",
         "for _, fragment_id in sorted(keys)]",
         "for _, fragment_id in list(keys)]",
         "tests/render/test_stream.py",
     ),
     Mutant(
         "ties broken by arrival",
-        "latentcrdt/core/plan.py",
+        "latentcrdt/core/placement.py",
         "sorted(keys)]",
         "sorted(keys, key=lambda pair: pair[0])]",
         "tests/core/test_plan.py",

@@ -1,17 +1,16 @@
 """RenderPlan: order, positions and deltas of one class under one layout; integers only.
 
-RENDER_SPEC sections 3 (order), 4 (placement) and 7 (identity).
+RENDER_SPEC sections 4 and 7. `placement` makes plans; here is what one says and how it is spelled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from latentcrdt.core.compatibility import class_id, class_of
+from latentcrdt.core.compatibility import class_id
 from latentcrdt.core.container import RENDER_MAGIC, frame
 from latentcrdt.core.encoding import (
     DIGEST_BYTES,
@@ -26,13 +25,10 @@ from latentcrdt.core.encoding import (
     encode,
 )
 from latentcrdt.core.geometry import MAX_POSITION, Geometry
-from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import ClassId, FragmentId, RenderId
 from latentcrdt.errors import (
-    IncompatibleFragmentsError,
     InvalidRequestError,
     MalformedError,
-    NothingToRenderError,
     RangeNotSatisfiableError,
 )
 
@@ -240,92 +236,6 @@ class RenderPlan:
             raise MalformedError("plan: expected at least one fragment")
         check_one_spelling("render plan", data, plan.encoded)
         return plan
-
-
-def canonical_order(keys: Iterable[tuple[float, FragmentId]]) -> list[FragmentId]:
-    """Return the ids by ascending sort key, ties by ascending id bytes (RENDER_SPEC section 3)."""
-    return [fragment_id for _, fragment_id in sorted(keys)]
-
-
-def place(
-    headers: Sequence[FragmentHeader],
-    prefixes: Sequence[FragmentHeader] = (),
-    *,
-    layout: Layout = Layout.SEQUENTIAL,
-    stride: int | None = None,
-    layers: LayerRange | None = None,
-) -> RenderPlan:
-    """Place fragments, in the order given, behind their chain of prefixes (outermost first).
-
-    Raises NothingToRenderError, IncompatibleFragmentsError (another class, a prefix chain with a
-    gap, positions past 2^31), or InvalidRequestError for a stride that does not fit the layout.
-    """
-    if not headers:
-        raise NothingToRenderError("expected at least one fragment to render, got none")
-    for header in headers:
-        _check_class(header, headers[0])
-    base = _check_chain(headers[0], prefixes)
-    longest = max(header.seq_len for header in headers)
-    if (stride is not None) != (layout is Layout.SLOTTED) or (
-        stride is not None and stride < longest
-    ):
-        raise InvalidRequestError(
-            f"stride: expected one of at least {longest} (the longest fragment) with layout "
-            f"slotted, and none otherwise; got {stride} with {layout}"
-        )
-    placements = []
-    position = base
-    for header in headers:
-        placements.append(Placement(header.fragment_id, header.start, header.seq_len, position))
-        if layout is Layout.SEQUENTIAL:
-            position += header.seq_len
-        elif stride is not None:
-            position += stride
-    if max(p.new_stop for p in placements) >= MAX_POSITION:
-        raise IncompatibleFragmentsError("expected a render that ends before position 2^31")
-    return RenderPlan(
-        headers[0].geometry,
-        layout,
-        tuple(Placement(p.fragment_id, p.start, p.seq_len, p.start) for p in prefixes),
-        tuple(placements),
-        layers or LayerRange(0, len(headers[0].geometry.layers)),
-    )
-
-
-def _check_class(header: FragmentHeader, first: FragmentHeader) -> None:
-    if class_of(header) != class_of(first):
-        raise IncompatibleFragmentsError(
-            f"fragment {header.fragment_id}: expected class {class_of(first)}, "
-            f"got {class_of(header)}",
-            id=str(header.fragment_id),
-            expected=str(class_of(first)),
-            actual=str(class_of(header)),
-        )
-
-
-def _check_chain(first: FragmentHeader, prefixes: Sequence[FragmentHeader]) -> int:
-    """Check that the prefixes chain up to the fragments without a gap; return the base."""
-    expected: FragmentId | None = None
-    base = 0
-    for i, prefix in enumerate(prefixes):
-        if prefix.prefix != expected or (i and prefix.start != base):
-            raise IncompatibleFragmentsError(
-                f"prefix {prefix.fragment_id}: expected to be captured behind {expected} at "
-                f"position {base}, got {prefix.prefix} at {prefix.start}",
-                id=str(prefix.fragment_id),
-            )
-        if prefix.geometry != first.geometry:
-            raise IncompatibleFragmentsError(
-                f"prefix {prefix.fragment_id}: expected the geometry of the fragments behind it",
-                id=str(prefix.fragment_id),
-            )
-        expected, base = prefix.fragment_id, prefix.stop
-    if first.prefix != expected:
-        raise IncompatibleFragmentsError(
-            f"fragment {first.fragment_id}: expected prefix {first.prefix}, got {expected}",
-            id=str(first.fragment_id),
-        )
-    return base
 
 
 def _fields(placement: Placement) -> list[Any]:

@@ -11,7 +11,8 @@ from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.geometry import Dtype
 from latentcrdt.core.ids import FragmentId
-from latentcrdt.core.plan import LayerRange, Layout, Placement, RenderPlan, place
+from latentcrdt.core.placement import place
+from latentcrdt.core.plan import LayerRange, Layout, Placement, RenderPlan
 from latentcrdt.core.rendered import Render
 from latentcrdt.errors import (
     IncompatibleFragmentsError,

@@ -16,7 +16,8 @@ import numpy as np
 from latentcrdt.core.encoding import digest
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.geometry import Dtype, Geometry, LayerSpec, RopeDescriptor, RopeStyle
-from latentcrdt.core.plan import Layout, canonical_order, place
+from latentcrdt.core.placement import canonical_order, place
+from latentcrdt.core.plan import Layout
 from latentcrdt.errors import EngineSelfTestError
 from latentcrdt.render.bits import LARGEST_KEY, SMALLEST_KEY, UNSIGNED
 from latentcrdt.render.engine import Engine
@@ -107,7 +108,7 @@ def rotations(engine: Engine) -> dict[str, str]:
                     into = np.zeros_like(keys)
                     table = rotation_table(_descriptor(name, style), delta, dtype)
                     engine.rotate(keys, into, dtype, table)
-                    rotated.append(into.tobytes())
+                    rotated.append(into.astype(UNSIGNED[dtype]).tobytes())
             digests[f"{dtype}/{style}"] = digest(b"".join(rotated)).hex()
     return digests
 

@@ -11,7 +11,8 @@ from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import Digest, FragmentId, StateName
-from latentcrdt.core.plan import LayerRange, RenderPlan, canonical_order, place
+from latentcrdt.core.placement import canonical_order, place
+from latentcrdt.core.plan import LayerRange, RenderPlan
 from latentcrdt.core.query import RenderQuery
 from latentcrdt.core.receipt import Receipt
 from latentcrdt.core.state import LatentState

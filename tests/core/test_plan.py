@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from latentcrdt.core.compatibility import class_of, select_class
 from latentcrdt.core.ids import ClassId, FragmentId
-from latentcrdt.core.plan import LayerRange, Layout, RenderPlan, canonical_order, place
+from latentcrdt.core.placement import canonical_order, place
+from latentcrdt.core.plan import LayerRange, Layout, RenderPlan
 from latentcrdt.core.query import RenderQuery
 from latentcrdt.errors import (
     AmbiguousClassError,

@@ -12,7 +12,7 @@ import msgpack
 import pytest
 
 from latentcrdt.core.fragment import Fragment
-from latentcrdt.core.plan import canonical_order, place
+from latentcrdt.core.placement import canonical_order, place
 from latentcrdt.core.state import LatentState
 from latentcrdt.render.sort_key import sort_key
 from latentcrdt.render.stream import render
@@ -73,8 +73,10 @@ def test_a_fragment_is_what_the_page_says(name):
 
 
 def test_the_root_is_what_the_page_says():
-    ids = sorted(blake3.blake3(split(example(n), b"LCRDT-F1")[0]).digest() for n in
-                 ("fragment-a", "fragment-b"))
+    ids = sorted(
+        blake3.blake3(split(example(n), b"LCRDT-F1")[0]).digest()
+        for n in ("fragment-a", "fragment-b")
+    )
     assert h(b"".join(ids)) in PAGE
 
 

@@ -11,7 +11,8 @@ from transformers import DynamicCache, PreTrainedModel
 
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.geometry import Dtype
-from latentcrdt.core.plan import Layout, place
+from latentcrdt.core.placement import place
+from latentcrdt.core.plan import Layout
 from latentcrdt.core.rendered import Render
 from latentcrdt.hf.prefill import prefill
 from latentcrdt.render.stream import render

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from latentcrdt.core.plan import LayerRange, Layout, place
+from latentcrdt.core.placement import place
+from latentcrdt.core.plan import LayerRange, Layout
 from latentcrdt.errors import InvalidRequestError, ModelMismatchError
 from latentcrdt.hf import capture, decode_inputs, generate, load_cache
 from latentcrdt.render.stream import render

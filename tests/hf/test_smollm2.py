@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from latentcrdt.core.plan import canonical_order
+from latentcrdt.core.placement import canonical_order
 from latentcrdt.errors import ModelNotInstalledError
 from latentcrdt.hf import ModelContract, capture, generate, load_cache, load_smollm2, smollm2
 from latentcrdt.render.sort_key import sort_key

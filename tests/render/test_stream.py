@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentcrdt.core.geometry import Dtype, RopeStyle
-from latentcrdt.core.plan import LayerRange, Layout, canonical_order, place
+from latentcrdt.core.placement import canonical_order, place
+from latentcrdt.core.plan import LayerRange, Layout
 from latentcrdt.core.receipt import Receipt
 from latentcrdt.core.rendered import Render
 from latentcrdt.errors import DigestMismatchError, RangeNotSatisfiableError, TruncatedError

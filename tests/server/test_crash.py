@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from latentcrdt.core.fragment import Fragment
-from latentcrdt.core.plan import canonical_order, place
+from latentcrdt.core.placement import canonical_order, place
 from latentcrdt.core.state import LatentState
 from latentcrdt.render.sort_key import sort_key
 from latentcrdt.render.stream import render

@@ -9,7 +9,7 @@ import pytest
 
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import FragmentId
-from latentcrdt.core.plan import place
+from latentcrdt.core.placement import place
 from latentcrdt.core.rendered import Render
 from latentcrdt.render.splitmix import float_bits
 from latentcrdt.render.stream import render

@@ -6,7 +6,8 @@ import pytest
 from latentcrdt.core.documents import plan_document, read_receipt
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.geometry import Dtype
-from latentcrdt.core.plan import Layout, RenderPlan, canonical_order, place
+from latentcrdt.core.placement import canonical_order, place
+from latentcrdt.core.plan import Layout, RenderPlan
 from latentcrdt.core.rendered import Render
 from latentcrdt.render.sort_key import sort_key
 from latentcrdt.render.stream import render, run_digests
