@@ -1,0 +1,120 @@
+"""``latentcrdt render``: a state's render into a file."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from latentcrdt.cli.options import (
+    DEFAULT_URL,
+    JsonOption,
+    OutputOption,
+    ServerOption,
+    StateArgument,
+    checked,
+)
+from latentcrdt.cli.output import console, print_json, size
+from latentcrdt.cli.progress import progress
+from latentcrdt.client import Client
+from latentcrdt.client.atomic_file import replacing
+from latentcrdt.core.documents import plan_document, receipt_document
+from latentcrdt.core.ids import ClassId, FragmentId
+from latentcrdt.core.plan import Layout
+from latentcrdt.core.query import CANONICAL, RenderQuery
+
+
+class Where(StrEnum):
+    """Where a render is computed; its bytes are the same."""
+
+    SERVER = "server"
+    CLIENT = "client"
+
+
+def _read_order(text: str) -> tuple[FragmentId, ...] | None:
+    return None if text == CANONICAL else tuple(map(FragmentId.parse, text.split(",")))
+
+
+LayoutOption = Annotated[
+    Layout,
+    typer.Option(help="Fragments one after another, all at the same positions, or in slots."),
+]
+StrideOption = Annotated[
+    int | None, typer.Option(min=1, metavar="TOKENS", help="Tokens between slots.")
+]
+OrderOption = Annotated[
+    str,
+    typer.Option(
+        metavar="canonical|ID,ID,...",
+        help="canonical, or BagMerge: these fragments in this order.",
+    ),
+]
+ClassOption = Annotated[
+    ClassId | None,
+    typer.Option(
+        "--class",
+        metavar="ID",
+        parser=checked(ClassId.parse, "ID"),
+        help="Which class to render, if the state holds several (see ls).",
+    ),
+]
+LayersOption = Annotated[
+    str | None, typer.Option(metavar="A:B", help="Only layers A to B - 1; all if left out.")
+]
+WhereOption = Annotated[
+    Where, typer.Option(help="Render there, or here from the fragments: the same bytes.")
+]
+ReceiptOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", dir_okay=False, help="Write the receipt here, as JSON."),
+]
+
+
+def render(  # noqa: PLR0917 - typer passes every option by name
+    state: StateArgument,
+    output: OutputOption,
+    layout: LayoutOption = Layout.SEQUENTIAL,
+    order: OrderOption = CANONICAL,
+    class_id: ClassOption = None,
+    layers: LayersOption = None,
+    stride: StrideOption = None,
+    where: WhereOption = Where.SERVER,
+    receipt: ReceiptOption = None,
+    server: ServerOption = DEFAULT_URL,
+    as_json: JsonOption = False,
+) -> None:
+    """Render a state into a file.
+
+    The same set of fragments gives the same bytes on any machine. What the server sends is checked
+    against its receipt; with --where client nothing is believed but the fragments.
+    """
+    query = RenderQuery(
+        layout=layout,
+        stride=stride,
+        order=checked(_read_order, "order")(order),
+        class_id=class_id,
+        layers=layers,
+    )
+    with Client(server) as client:
+        with progress(state) as on_progress:
+            rendered = client.render(state, query, where=where.value, on_progress=on_progress)
+        if receipt is not None:
+            spelled = receipt_document(client.receipt_for(state, rendered.plan))
+            with replacing(receipt) as file:
+                file.write(json.dumps(spelled, indent=2).encode() + b"\n")
+    with replacing(output) as file:
+        file.write(rendered.plan.framing)
+        file.write(rendered.body)
+    plan = rendered.plan
+    if as_json:
+        print_json({"file": str(output), "digest": str(rendered.digest), **plan_document(plan)})
+    else:
+        console().print(
+            f"{plan.render_id}  {len(plan.placements)} fragments, {plan.num_tokens} tokens, "
+            f"{size(len(plan.framing) + plan.body_bytes)}  {output}\n"
+            f"digest {rendered.digest}",
+            markup=False,
+        )

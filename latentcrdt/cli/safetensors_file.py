@@ -1,0 +1,49 @@
+"""Write a safetensors file from buffers, without a tensor library.
+
+The format is small and stable: u64 little-endian header length, JSON header padded with spaces to
+8 bytes, then the tensors without gaps. safetensors' own byte-level function changed its signature
+between releases and takes raw pointers; the test reads what this writes with safetensors itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from latentcrdt.core.geometry import Dtype
+
+DTYPE_NAMES = {Dtype.BF16: "BF16", Dtype.F16: "F16", Dtype.F32: "F32"}
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTensor:
+    """One tensor to write: row-major, little-endian."""
+
+    name: str
+    dtype: Dtype
+    shape: tuple[int, ...]
+    data: memoryview
+
+
+def write_safetensors(
+    file: BinaryIO, tensors: Sequence[NamedTensor], metadata: Mapping[str, str]
+) -> None:
+    """Write the tensors in the order given; no more than one of them is touched at a time."""
+    header: dict[str, object] = {"__metadata__": dict(metadata)}
+    offset = 0
+    for tensor in tensors:
+        stop = offset + tensor.data.nbytes
+        header[tensor.name] = {
+            "dtype": DTYPE_NAMES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [offset, stop],
+        }
+        offset = stop
+    encoded = json.dumps(header, separators=(",", ":")).encode()
+    encoded += b" " * (-len(encoded) % 8)
+    file.write(len(encoded).to_bytes(8, "little"))
+    file.write(encoded)
+    for tensor in tensors:
+        file.write(tensor.data)

@@ -1,0 +1,16 @@
+"""Client and AsyncClient: thin, over one set of pure calls and flows."""
+
+from latentcrdt.client.asynchronous import AsyncClient
+from latentcrdt.client.blocking import Client
+from latentcrdt.client.body import Progress
+from latentcrdt.client.values import Member, PushResult, StateListing, StateSummary
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Member",
+    "Progress",
+    "PushResult",
+    "StateListing",
+    "StateSummary",
+]

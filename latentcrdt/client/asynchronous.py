@@ -1,0 +1,215 @@
+"""AsyncClient: the same client for programs that run an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import aclosing, closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+import httpx2
+import stamina
+
+from latentcrdt.client import calls, flows
+from latentcrdt.client.answers import retry_delay
+from latentcrdt.client.blocking import EVERYTHING
+from latentcrdt.client.body import FragmentBody, Progress
+from latentcrdt.client.calls import Call
+from latentcrdt.client.flows import Download, Flow, Step, Work
+from latentcrdt.client.values import PushResult, StateListing, StateSummary
+from latentcrdt.client.wire import (
+    DEFAULT_MAX_BYTES,
+    DEFAULT_URL,
+    RETRY_WAITS,
+    Exchange,
+    Settings,
+    connection_errors,
+    head_of,
+)
+from latentcrdt.core.documents import PlanDocument, ReceiptDocument
+from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.header import FragmentHeader
+from latentcrdt.core.ids import FragmentId, StateName
+from latentcrdt.core.plan import RenderPlan
+from latentcrdt.core.query import RenderQuery
+from latentcrdt.core.receipt import Receipt
+from latentcrdt.core.rendered import Render
+from latentcrdt.errors import LatentCRDTError
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """A server's states, from an event loop: `Client` with ``await`` before every call.
+
+    Hashing and rendering run in worker threads. Progress is reported on the loop's thread, except
+    where a file is written.
+    """
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_URL,
+        *,
+        token: str | None = None,
+        timeout_s: float = 60.0,
+        connect_timeout_s: float = 5.0,
+        attempts: int = 4,
+        max_fragment_bytes: int = DEFAULT_MAX_BYTES,
+        max_render_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> None:
+        """Take a server's address; ``token`` defaults to the environment's LATENTCRDT_TOKEN."""
+        self._settings = Settings(
+            base_url,
+            token,
+            timeout_s,
+            connect_timeout_s,
+            attempts,
+            max_fragment_bytes,
+            max_render_bytes,
+        )
+        self._http = httpx2.AsyncClient(**self._settings.http_options())
+
+    async def states(self) -> list[StateSummary]:
+        """Return the names, roots and sizes of all states."""
+        return await self._ask(calls.states())
+
+    async def state(self, name: str) -> StateListing:
+        """Return a state's members; their root was checked."""
+        return await self._ask(calls.state(StateName(name)))
+
+    async def declare(self, name: str) -> bool:
+        """Make a state exist; return whether it did not."""
+        return await self._ask(calls.declare(StateName(name)))
+
+    async def push(
+        self, name: str, fragment: Fragment | Path | str, *, on_progress: Progress | None = None
+    ) -> PushResult:
+        """Make a fragment a member of a state; as `Client.push`."""
+        return await self._run(flows.push(StateName(name), fragment, on_progress))
+
+    async def insert(self, name: str, fragment_id: FragmentId) -> bool:
+        """Make a fragment that the server holds a member; return whether the state grew."""
+        return await self._ask(calls.insert(StateName(name), fragment_id))
+
+    async def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
+        """Return those of the ids whose fragments the server lacks."""
+        return await self._run(flows.missing(list(ids)))
+
+    async def fetch(
+        self, fragment_id: FragmentId, *, on_progress: Progress | None = None
+    ) -> Fragment:
+        """Return a fragment, verified while it arrived."""
+        return await self._run(flows.fetch(fragment_id, self._settings.limits, on_progress))
+
+    async def fetch_to(
+        self, fragment_id: FragmentId, path: Path | str, *, on_progress: Progress | None = None
+    ) -> FragmentHeader:
+        """Write a fragment to a file that appears only when it is whole and verified."""
+        limits = self._settings.limits
+        return await self._run(flows.fetch_to(fragment_id, Path(path), limits, on_progress))
+
+    async def plan(self, name: str, query: RenderQuery = EVERYTHING) -> PlanDocument:
+        """Return the plan of a render: order, positions and sizes."""
+        return await self._ask(calls.plan(StateName(name), query))
+
+    async def receipt(self, name: str, query: RenderQuery = EVERYTHING) -> ReceiptDocument:
+        """Return the receipt of a render, as the server spells it now."""
+        return await self._ask(calls.receipt(StateName(name), query))
+
+    async def receipt_for(self, name: str, plan: RenderPlan) -> Receipt:
+        """Return the receipt of exactly this plan, also when the state has grown since."""
+        return await self._run(flows.receipt_for(StateName(name), plan))
+
+    async def render(
+        self,
+        name: str,
+        query: RenderQuery = EVERYTHING,
+        *,
+        where: Literal["server", "client"] = "server",
+        verify: bool = True,
+        held: Mapping[FragmentId, Fragment] | None = None,
+        on_progress: Progress | None = None,
+    ) -> Render:
+        """Return the render of a state; as `Client.render`."""
+        state, limits = StateName(name), self._settings.limits
+        if where == "client":
+            flow = flows.render_locally(state, query, held or {}, limits, on_progress)
+        else:
+            flow = flows.render_remotely(state, query, limits, on_progress, verify=verify)
+        return await self._run(flow)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _ask(self, call: Call[T]) -> T:
+        return await self._run(flows.ask(call))
+
+    async def _run(self, flow: Flow[T]) -> T:
+        """Perform a flow's steps until it returns; closing it undoes what it left half done."""
+        with closing(flow):
+            try:
+                step = next(flow)
+                while True:
+                    try:
+                        result = await self._perform(step)
+                    except LatentCRDTError as error:
+                        step = flow.throw(error)
+                    else:
+                        step = flow.send(result)
+            except StopIteration as stop:
+                returned: T = stop.value
+                return returned
+
+    async def _perform(self, step: Step) -> Any:
+        if isinstance(step, Work):
+            return await asyncio.to_thread(step.function)
+        exchange = Exchange.of(step)
+        async for attempt in stamina.retry_context(
+            on=retry_delay, attempts=self._settings.attempts, **RETRY_WAITS
+        ):
+            with attempt:
+                return await self._attempt(exchange)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _attempt(self, exchange: Exchange) -> Any:
+        step: Call[Any] | Download[Any] = exchange.step
+        body = step.body if isinstance(step, Call) else None
+        content = _AsyncBody(body) if isinstance(body, FragmentBody) else body
+        is_blocking = isinstance(step, Download) and step.is_blocking
+        intake = exchange.intake
+        request = self._http.build_request(**exchange.request_options(), content=content)
+        with connection_errors(request):
+            response = await self._http.send(request, stream=True)
+            async with aclosing(response):
+                intake.begin(head_of(response))
+                async for data in response.aiter_raw():
+                    if is_blocking:
+                        await asyncio.to_thread(intake.feed, data)
+                    else:
+                        intake.feed(data)
+        return intake.finish()
+
+
+class _AsyncBody:
+    """A fragment body as httpx2 wants it on an event loop; no slice is ever waited for."""
+
+    def __init__(self, body: FragmentBody) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        for piece in self._body:
+            yield piece

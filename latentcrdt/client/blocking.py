@@ -1,0 +1,205 @@
+"""Client: the blocking client of a latentcrdt server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+import httpx2
+import stamina
+
+from latentcrdt.client import calls, flows
+from latentcrdt.client.answers import retry_delay
+from latentcrdt.client.body import Progress
+from latentcrdt.client.calls import Call
+from latentcrdt.client.flows import Download, Flow, Step, Work
+from latentcrdt.client.values import PushResult, StateListing, StateSummary
+from latentcrdt.client.wire import (
+    DEFAULT_MAX_BYTES,
+    DEFAULT_URL,
+    RETRY_WAITS,
+    Exchange,
+    Settings,
+    connection_errors,
+    head_of,
+)
+from latentcrdt.core.documents import PlanDocument, ReceiptDocument
+from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.header import FragmentHeader
+from latentcrdt.core.ids import FragmentId, StateName
+from latentcrdt.core.plan import RenderPlan
+from latentcrdt.core.query import RenderQuery
+from latentcrdt.core.receipt import Receipt
+from latentcrdt.core.rendered import Render
+from latentcrdt.errors import LatentCRDTError
+
+T = TypeVar("T")
+
+EVERYTHING = RenderQuery()
+"""CanonicalMerge of all fragments, one after another."""
+
+
+class Client:
+    """A server's states, from here; may be shared by threads.
+
+    Every method raises the error class that the server raised, ConnectionFailedError when no
+    answer came (after several attempts), UnexpectedAnswerError when it was none of this API's.
+    """
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_URL,
+        *,
+        token: str | None = None,
+        timeout_s: float = 60.0,
+        connect_timeout_s: float = 5.0,
+        attempts: int = 4,
+        max_fragment_bytes: int = DEFAULT_MAX_BYTES,
+        max_render_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> None:
+        """Take a server's address; ``token`` defaults to the environment's LATENTCRDT_TOKEN."""
+        self._settings = Settings(
+            base_url,
+            token,
+            timeout_s,
+            connect_timeout_s,
+            attempts,
+            max_fragment_bytes,
+            max_render_bytes,
+        )
+        self._http = httpx2.Client(**self._settings.http_options())
+
+    def states(self) -> list[StateSummary]:
+        """Return the names, roots and sizes of all states."""
+        return self._ask(calls.states())
+
+    def state(self, name: str) -> StateListing:
+        """Return a state's members; their root was checked."""
+        return self._ask(calls.state(StateName(name)))
+
+    def declare(self, name: str) -> bool:
+        """Make a state exist; return whether it did not."""
+        return self._ask(calls.declare(StateName(name)))
+
+    def push(
+        self, name: str, fragment: Fragment | Path | str, *, on_progress: Progress | None = None
+    ) -> PushResult:
+        """Make a fragment, or the one in a file, a member of a state.
+
+        The body is sent only if the server lacks it. When this returns, the membership is durable.
+        """
+        return self._run(flows.push(StateName(name), fragment, on_progress))
+
+    def insert(self, name: str, fragment_id: FragmentId) -> bool:
+        """Make a fragment that the server holds a member; return whether the state grew."""
+        return self._ask(calls.insert(StateName(name), fragment_id))
+
+    def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
+        """Return those of the ids whose fragments the server lacks."""
+        return self._run(flows.missing(list(ids)))
+
+    def fetch(self, fragment_id: FragmentId, *, on_progress: Progress | None = None) -> Fragment:
+        """Return a fragment, verified while it arrived."""
+        return self._run(flows.fetch(fragment_id, self._settings.limits, on_progress))
+
+    def fetch_to(
+        self, fragment_id: FragmentId, path: Path | str, *, on_progress: Progress | None = None
+    ) -> FragmentHeader:
+        """Write a fragment to a file that appears only when it is whole and verified."""
+        limits = self._settings.limits
+        return self._run(flows.fetch_to(fragment_id, Path(path), limits, on_progress))
+
+    def plan(self, name: str, query: RenderQuery = EVERYTHING) -> PlanDocument:
+        """Return the plan of a render: order, positions and sizes."""
+        return self._ask(calls.plan(StateName(name), query))
+
+    def receipt(self, name: str, query: RenderQuery = EVERYTHING) -> ReceiptDocument:
+        """Return the receipt of a render, as the server spells it now."""
+        return self._ask(calls.receipt(StateName(name), query))
+
+    def receipt_for(self, name: str, plan: RenderPlan) -> Receipt:
+        """Return the receipt of exactly this plan, also when the state has grown since."""
+        return self._run(flows.receipt_for(StateName(name), plan))
+
+    def render(
+        self,
+        name: str,
+        query: RenderQuery = EVERYTHING,
+        *,
+        where: Literal["server", "client"] = "server",
+        verify: bool = True,
+        held: Mapping[FragmentId, Fragment] | None = None,
+        on_progress: Progress | None = None,
+    ) -> Render:
+        """Return the render of a state: the same bytes, wherever it is made.
+
+        ``server`` streams it from there and, if ``verify``, compares every digest with the
+        receipt. ``client`` fetches the fragments (but those ``held``: verified ones), checks ids,
+        order and render id, and renders here.
+        """
+        state, limits = StateName(name), self._settings.limits
+        if where == "client":
+            return self._run(flows.render_locally(state, query, held or {}, limits, on_progress))
+        return self._run(flows.render_remotely(state, query, limits, on_progress, verify=verify))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _ask(self, call: Call[T]) -> T:
+        return self._run(flows.ask(call))
+
+    def _run(self, flow: Flow[T]) -> T:
+        """Perform a flow's steps until it returns; closing it undoes what it left half done."""
+        with closing(flow):
+            try:
+                step = next(flow)
+                while True:
+                    try:
+                        result = self._perform(step)
+                    except LatentCRDTError as error:
+                        step = flow.throw(error)
+                    else:
+                        step = flow.send(result)
+            except StopIteration as stop:
+                returned: T = stop.value
+                return returned
+
+    def _perform(self, step: Step) -> Any:
+        if isinstance(step, Work):
+            return step.function()
+        exchange = Exchange.of(step)
+        for attempt in stamina.retry_context(
+            on=retry_delay, attempts=self._settings.attempts, **RETRY_WAITS
+        ):
+            with attempt:
+                return self._attempt(exchange)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _attempt(self, exchange: Exchange) -> Any:
+        step: Call[Any] | Download[Any] = exchange.step
+        # httpx2 says bytes, and passes any buffer on to h11, which copies it once.
+        body: Any = step.body if isinstance(step, Call) else None
+        request = self._http.build_request(**exchange.request_options(), content=body)
+        with (
+            connection_errors(request),
+            closing(self._http.send(request, stream=True)) as response,
+        ):
+            exchange.intake.begin(head_of(response))
+            for data in response.iter_raw():
+                exchange.intake.feed(data)
+        return exchange.intake.finish()

@@ -1,0 +1,217 @@
+"""What takes several calls, as generators: each yields a step and is sent its result. Sans I/O.
+
+One flow serves the blocking and the asynchronous client: they differ in how a step is performed,
+never in which steps there are. An error of a step is thrown into the flow, which may answer it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from latentcrdt.client import calls
+from latentcrdt.client.answers import Answer
+from latentcrdt.client.atomic_file import replacing, sync
+from latentcrdt.client.body import FragmentBody, Meter, Progress, open_fragment
+from latentcrdt.client.calls import FRAGMENT_TYPE, MAX_IDS_PER_CALL, RENDER_TYPE, Call
+from latentcrdt.client.intake import Receiver
+from latentcrdt.client.local_render import AnnouncedPlan, check_plan, pinned, render_fragments
+from latentcrdt.client.receivers import FragmentFileReceiver, FragmentReceiver, RenderReceiver
+from latentcrdt.client.values import PushResult, reading
+from latentcrdt.core.documents import ReceiptDocument, read_receipt
+from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.header import FragmentHeader
+from latentcrdt.core.ids import FragmentId, StateName
+from latentcrdt.core.plan import RenderPlan
+from latentcrdt.core.query import RenderQuery
+from latentcrdt.core.receipt import Receipt
+from latentcrdt.core.rendered import Render
+from latentcrdt.errors import FragmentNotFoundError, TooLargeError
+
+T = TypeVar("T")
+
+ASK_FIRST_BYTES = 64 * 1024
+"""From this size on, asking whether the server holds a fragment costs less than sending it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download(Generic[T]):
+    """A GET whose body is handed to a receiver as it comes, and resumed where it broke."""
+
+    path: str
+    make_receiver: Callable[[Answer], Receiver[T]]
+    accept: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    is_blocking: bool = False
+    """Whether the receiver waits for a disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work(Generic[T]):
+    """A computation that takes long enough to block an event loop."""
+
+    function: Callable[[], T]
+
+
+Step: TypeAlias = Call[Any] | Download[Any] | Work[Any]
+Flow: TypeAlias = Generator[Step, Any, T]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much memory the other end may make this one take."""
+
+    max_fragment_bytes: int
+    max_render_bytes: int
+
+
+def ask(step: Call[T] | Download[T] | Work[T]) -> Flow[T]:
+    """Perform one step; ``yield from`` gives its result with its type."""
+    result: T = yield step
+    return result
+
+
+def push(
+    name: StateName, source: Fragment | Path | str, on_progress: Progress | None
+) -> Flow[PushResult]:
+    """Make a fragment a member, sending it only if the server lacks it.
+
+    The question costs one round trip and answers the whole push when the fragment is held. Small
+    fragments are sent at once.
+    """
+    fragment = yield from ask(Work(lambda: open_fragment(source)))
+    body = FragmentBody(fragment, on_progress)
+    if body.num_bytes >= ASK_FIRST_BYTES:
+        try:
+            created = yield from ask(calls.insert(name, body.fragment_id))
+        except FragmentNotFoundError:
+            pass
+        else:
+            body.finish_early()
+            return PushResult(body.fragment_id, created, sent=False)
+    return (yield from ask(calls.push(name, body)))
+
+
+def missing(ids: Sequence[FragmentId]) -> Flow[list[FragmentId]]:
+    """Ask for the missing ones of any number of ids."""
+    lacking: list[FragmentId] = []
+    for start in range(0, len(ids), MAX_IDS_PER_CALL):
+        lacking += yield from ask(calls.missing(ids[start : start + MAX_IDS_PER_CALL]))
+    return lacking
+
+
+def fetch(fragment_id: FragmentId, limits: Limits, on_progress: Progress | None) -> Flow[Fragment]:
+    """Fetch a fragment into memory, verified while it arrives."""
+    meter = Meter(on_progress)
+
+    def receiver(head: Answer) -> FragmentReceiver:
+        meter.total = _announced_bytes(head)
+        return FragmentReceiver(fragment_id, max_bytes=limits.max_fragment_bytes, meter=meter)
+
+    return (yield from ask(Download(f"/v1/fragments/{fragment_id}", receiver, FRAGMENT_TYPE)))
+
+
+def fetch_to(
+    fragment_id: FragmentId, path: Path, limits: Limits, on_progress: Progress | None
+) -> Flow[FragmentHeader]:
+    """Fetch a fragment into a file, which appears only when it is whole and verified."""
+    meter = Meter(on_progress)
+    with replacing(path) as file:
+
+        def receiver(head: Answer) -> FragmentFileReceiver:
+            meter.total = _announced_bytes(head)
+            return FragmentFileReceiver(
+                fragment_id, file, max_bytes=limits.max_fragment_bytes, meter=meter
+            )
+
+        download = Download(
+            f"/v1/fragments/{fragment_id}", receiver, FRAGMENT_TYPE, is_blocking=True
+        )
+        header = yield from ask(download)
+        # A step of its own: at the end of the block an event loop would wait for the disk.
+        yield from ask(Work(lambda: sync(file)))
+        return header
+
+
+def receipt_for(
+    name: StateName, plan: RenderPlan, query: RenderQuery | None = None
+) -> Flow[Receipt]:
+    """Ask for the receipt of exactly this plan, also when the state has grown since.
+
+    ``query`` is what the plan answered: its own, shorter question is tried first. Only if its
+    answer is another render by now is each id spelled out.
+    """
+    if query is not None:
+        document = yield from ask(calls.receipt(name, query))
+        if _named_render(document) == str(plan.render_id):
+            return read_receipt(document, plan)
+    document = yield from ask(calls.receipt(name, pinned(plan)))
+    return read_receipt(document, plan)
+
+
+def render_remotely(
+    name: StateName,
+    query: RenderQuery,
+    limits: Limits,
+    on_progress: Progress | None,
+    *,
+    verify: bool,
+) -> Flow[Render]:
+    """Let the server render; check the answer's plan, and its bytes against the receipt."""
+    meter = Meter(on_progress)
+
+    def receiver(head: Answer) -> RenderReceiver:
+        meter.total = _announced_bytes(head)
+        return RenderReceiver(head, max_bytes=limits.max_render_bytes, meter=meter)
+
+    path = f"/v1/states/{name}/render"
+    render = yield from ask(Download(path, receiver, RENDER_TYPE, query.to_params()))
+    check_plan(render.plan, query)
+    if verify:
+        receipt = yield from receipt_for(name, render.plan, query)
+        digests = yield from ask(Work(render.run_digests))
+        receipt.check(digests)
+    return render
+
+
+def render_locally(
+    name: StateName,
+    query: RenderQuery,
+    held: Mapping[FragmentId, Fragment],
+    limits: Limits,
+    on_progress: Progress | None,
+) -> Flow[Render]:
+    """Get the plan and the fragments that are not held, then do the server's work again."""
+    announced = AnnouncedPlan.read((yield from ask(calls.plan(name, query))))
+    needed = dict.fromkeys((*announced.prefixes, *announced.order))
+    fragments = {i: held[i] for i in needed if i in held}
+    lacking = [i for i in needed if i not in fragments]
+    meter = Meter(on_progress)
+    if on_progress is not None:
+        for fragment_id in lacking:
+            meter.total += yield from ask(calls.fragment_bytes(fragment_id))
+    done = 0
+    for fragment_id in lacking:
+        fragment = yield from fetch(fragment_id, limits, meter.after(done))
+        fragments[fragment_id] = fragment
+        done += fragment.num_bytes
+        if done > limits.max_render_bytes:
+            raise TooLargeError(
+                f"expected fragments of at most {limits.max_render_bytes} bytes for one render",
+                limit=limits.max_render_bytes,
+            )
+    max_bytes = limits.max_render_bytes
+    return (yield from ask(Work(lambda: render_fragments(announced, query, fragments, max_bytes))))
+
+
+def _named_render(document: ReceiptDocument) -> str:
+    with reading("a receipt"):
+        return document["plan"]["render_id"]
+
+
+def _announced_bytes(head: Answer) -> int:
+    """Return the Content-Length for a progress bar; no memory is taken on its word."""
+    text = head.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0

@@ -1,0 +1,154 @@
+"""Take in one answer, piece by piece, over as many connections as it takes. Sans I/O.
+
+An intake outlives a broken connection: before each attempt it says which headers to send, so that
+a large body goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Generic, NoReturn, Protocol, TypeVar
+
+from latentcrdt.client.answers import Answer, error_of
+from latentcrdt.errors import TooLargeError, UnexpectedAnswerError
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+MAX_DOCUMENT_BYTES = 256 * 2**20
+"""A listing of half a million members; a larger answer is an attack or a mistake."""
+
+MAX_PROBLEM_BYTES = 2**20
+"""A problem document names ids and classes; no error needs more."""
+
+
+class Receiver(Protocol[T_co]):
+    """Something that is made from a body's bytes as they come."""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes; raises what they deserve, at once."""
+
+    def finish(self) -> T_co:
+        """Return what the whole body spells, or raise TruncatedError."""
+
+
+class Intake(Protocol[T_co]):
+    """What a client drives: ``headers``, ``begin``, ``feed`` ..., ``finish``; again on a retry."""
+
+    def headers(self) -> dict[str, str]:
+        """Return what to add to the request of this attempt."""
+
+    def begin(self, head: Answer) -> None:
+        """Take the status and headers of this attempt's answer."""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the body."""
+
+    def finish(self) -> T_co:
+        """Return the result once the body has ended, or raise the error that was answered."""
+
+
+class DocumentIntake(Generic[T]):
+    """Gathers a small answer whole and reads it as its call says."""
+
+    def __init__(self, read: Callable[[Answer], T]) -> None:
+        self._read = read
+        self._head = Answer(0, {})
+        self._body = bytearray()
+
+    def headers(self) -> dict[str, str]:
+        """Return nothing: a small answer is asked for again from its start."""
+        return {}
+
+    def begin(self, head: Answer) -> None:
+        """Forget an earlier attempt."""
+        self._head, self._body = head, bytearray()
+        _check_encoding(head)
+
+    def feed(self, data: bytes) -> None:
+        """Gather, up to a limit."""
+        limit = MAX_DOCUMENT_BYTES if self._head.is_success else MAX_PROBLEM_BYTES
+        self._body += data
+        if len(self._body) > limit:
+            raise TooLargeError(
+                f"expected an answer of at most {limit} bytes, got at least {len(self._body)}",
+                limit=limit,
+            )
+
+    def finish(self) -> T:
+        """Read the document, or raise the problem."""
+        answer = Answer(self._head.status, self._head.headers, bytes(self._body))
+        if not answer.is_success:
+            raise error_of(answer)
+        return self._read(answer)
+
+
+class StreamIntake(Generic[T]):
+    """Hands a large body to a receiver, and resumes it after a broken connection."""
+
+    def __init__(self, make_receiver: Callable[[Answer], Receiver[T]]) -> None:
+        """``make_receiver`` gets the head of the answer that starts at the first byte."""
+        self._make_receiver = make_receiver
+        self._receiver: Receiver[T] | None = None
+        self._problem: DocumentIntake[T] | None = None
+        self._etag: str | None = None
+        self._num_bytes = 0
+
+    def headers(self) -> dict[str, str]:
+        """Ask for the rest only, if the server named what it sent so far by a strong ETag."""
+        if self._num_bytes and self._etag is not None:
+            return {"range": f"bytes={self._num_bytes}-", "if-range": self._etag}
+        return {}
+
+    def begin(self, head: Answer) -> None:
+        """Go on with a 206 that continues the same object; start afresh with a 200."""
+        _check_encoding(head)
+        self._problem = None
+        if head.status == 206 and self._receiver is not None:
+            self._check_continuation(head)
+        elif head.status == 200:
+            self._receiver, self._num_bytes = self._make_receiver(head), 0
+            etag = head.headers.get("etag")
+            self._etag = etag if etag is not None and etag.startswith('"') else None
+        else:
+            self._problem = DocumentIntake(_refuse)
+            self._problem.begin(head)
+
+    def feed(self, data: bytes) -> None:
+        """Pass the bytes on, and count them."""
+        if self._problem is not None:
+            self._problem.feed(data)
+        elif self._receiver is not None:
+            self._receiver.feed(data)
+            self._num_bytes += len(data)
+
+    def finish(self) -> T:
+        """Return what the receiver made of the body, or raise the problem."""
+        if self._problem is not None:
+            return self._problem.finish()
+        assert self._receiver is not None
+        return self._receiver.finish()
+
+    def _check_continuation(self, head: Answer) -> None:
+        given = head.headers.get("content-range", "")
+        match = re.fullmatch(r"bytes (\d{1,19})-\d{1,19}/\d{1,19}", given)
+        if match is None or int(match[1]) != self._num_bytes:
+            raise UnexpectedAnswerError(
+                f"expected the bytes from {self._num_bytes} on, got Content-Range {given!r:.80}"
+            )
+        if head.headers.get("etag") != self._etag:
+            raise UnexpectedAnswerError(
+                f"expected the rest of {self._etag}, got {head.headers.get('etag')!r:.120}"
+            )
+
+
+def _refuse(answer: Answer) -> NoReturn:
+    raise UnexpectedAnswerError(f"expected status 200, got {answer.status}", status=answer.status)
+
+
+def _check_encoding(head: Answer) -> None:
+    """Refuse compressed answers: none was asked for, and a small one can expand without end."""
+    encoding = head.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        raise UnexpectedAnswerError(f"expected no content encoding, got {encoding!r:.40}")

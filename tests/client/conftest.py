@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+from typing import Any, Self
+
+import pytest
+import stamina
+
+from latentcrdt import AsyncClient, Client
+from tests.client.scripted_server import ScriptedServer, serving
+
+
+@pytest.fixture
+def script() -> Iterator[ScriptedServer]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_between_attempts() -> Iterator[None]:
+    """Retries happen, without their backoff: stamina's own testing mode, four attempts."""
+    with stamina.set_testing(True, attempts=4):
+        yield
+
+
+class Driven:
+    """An AsyncClient behind the same blocking face as Client, so that one test states both."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self._runner = asyncio.Runner()
+        self._client = AsyncClient(url, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        assert inspect.iscoroutinefunction(method)
+        return lambda *args, **kwargs: self._runner.run(method(*args, **kwargs))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.run(self._client.close())
+        self._runner.close()
+
+
+@pytest.fixture(params=[Client, Driven], ids=["blocking", "asynchronous"])
+def make_client(request: pytest.FixtureRequest) -> type[Client]:
+    """Either client, as a class that takes an address."""
+    return request.param

@@ -1,0 +1,91 @@
+"""A server that answers what a test tells it to, right or wrong, and remembers each request."""
+
+from __future__ import annotations
+
+import json
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+Reply = bytes | Callable[["Asked"], bytes]
+
+
+@dataclass
+class Asked:
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class ScriptedServer:
+    url: str = ""
+    replies: list[Reply] = field(default_factory=list)
+    """Answers in turn; after each the connection is closed."""
+    asked: list[Asked] = field(default_factory=list)
+
+    def answer(self, request: Asked) -> bytes:
+        self.asked.append(request)
+        if not self.replies:
+            return http(500, b"the script is over")
+        reply = self.replies.pop(0)
+        return reply(request) if callable(reply) else reply
+
+
+def http(status: int, body: bytes = b"", **headers: str | int) -> bytes:
+    lines = {"content-length": len(body), "connection": "close"}
+    lines |= {name.replace("_", "-"): value for name, value in headers.items()}
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"HTTP/1.1 {status} X\r\n{head}\r\n".encode() + body
+
+
+def json_http(status: int, document: object, **headers: str | int) -> bytes:
+    return http(status, json.dumps(document).encode(), content_type="application/json", **headers)
+
+
+def problem(status: int, code: str, detail: str = "why", **headers: str | int) -> bytes:
+    body = {"code": code, "detail": detail, "details": {"id": "x"}, "status": status}
+    encoded = json.dumps(body).encode()
+    return http(status, encoded, content_type="application/problem+json", **headers)
+
+
+@contextmanager
+def serving() -> Iterator[ScriptedServer]:
+    script = ScriptedServer()
+
+    class Connection(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            line = self.rfile.readline().decode()
+            if not line:
+                return
+            method, path, _ = line.split()
+            headers = {}
+            while (line := self.rfile.readline().decode().strip()) != "":
+                name, _, value = line.partition(":")
+                headers[name.lower()] = value.strip()
+            body = self.rfile.read(int(headers.get("content-length", 0)))
+            self.wfile.write(script.answer(Asked(method, path, headers, body)))
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Connection) as server:
+        script.url = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield script
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def refused_url() -> str:
+    """An address where nobody listens: a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
