@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from latentcrdt_server.child_process import ServerProcess
 from rich.console import Console
 from rich.table import Table
 
@@ -26,7 +27,6 @@ from latentcrdt import Client
 from latentcrdt.core.encoding import Hasher
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.testing.fragments import make_fragment, make_geometry
-from latentcrdt.testing.server_process import ServerProcess
 
 PIECE = 1 << 20
 

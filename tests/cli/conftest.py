@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
+from latentcrdt_server.child_process import ServerProcess
 from typer.testing import CliRunner, Result
 
 from latentcrdt.cli.app import app
-from latentcrdt.cli.server_process import ServerProcess
 
 
 @pytest.fixture(scope="session")

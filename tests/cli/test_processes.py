@@ -9,10 +9,11 @@ import sys
 from importlib.metadata import version
 
 import pytest
+from latentcrdt_server.child_process import ServerProcess
+from latentcrdt_server.process import READY
 
 from latentcrdt import Client
 from latentcrdt.cli.output import printable
-from latentcrdt.cli.server_process import READY, ServerProcess
 from latentcrdt.errors import ConnectionFailedError
 from latentcrdt.testing.fragments import make_fragment
 
@@ -79,15 +80,9 @@ def test_a_missing_extra_is_named(tmp_path):
     assert "Traceback" not in result.stderr
 
 
-def test_both_sides_agree_on_the_line_that_says_ready():
-    from latentcrdt_server import process
-
-    assert process.READY == READY
-
-
 def test_a_server_that_does_not_start_is_reported_with_its_reason(tmp_path):
     with (
-        ServerProcess(tmp_path / "data", {"LATENTCRDT_LOG_LEVEL": "loud"}) as server,
+        ServerProcess(tmp_path / "data", log_level="loud") as server,
         pytest.raises(ConnectionFailedError, match="did not start"),
     ):
         _ = server.url

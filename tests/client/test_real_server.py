@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import httpx2
 import pytest
+from latentcrdt_server.child_process import ServerProcess
 
 from latentcrdt import AsyncClient, Client
 from latentcrdt.core.documents import receipt_document
@@ -34,7 +35,6 @@ from latentcrdt.errors import (
 from latentcrdt.render.sort_key import sort_key
 from latentcrdt.render.stream import render
 from latentcrdt.testing.fragments import make_fragment, make_geometry
-from latentcrdt.testing.server_process import ServerProcess
 from tests.client.scripted_server import Asked, http
 
 LARGE = make_geometry(head_dim=64)

@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx2
 import pytest
+from latentcrdt_server.child_process import ServerProcess
 
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.testing.fragments import make_fragment
-from latentcrdt.testing.server_process import ServerProcess
 
 _seeds = itertools.count(10_000)
 

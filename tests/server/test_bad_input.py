@@ -7,10 +7,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from latentcrdt_server.child_process import ServerProcess
 
 from latentcrdt.core.container import FRAGMENT_MAGIC
 from latentcrdt.core.fragment import Fragment
-from latentcrdt.testing.server_process import ServerProcess
 from tests.server import forged
 from tests.server.conftest import FreshFragment
 from tests.server.wire import FRAGMENT_TYPE, PeakMemory, Wire, push, stored, wait_until

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from latentcrdt_server.child_process import ServerProcess
 
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.placement import canonical_order, place
@@ -16,7 +17,6 @@ from latentcrdt.core.state import LatentState
 from latentcrdt.render.sort_key import sort_key
 from latentcrdt.render.stream import render
 from latentcrdt.testing.fragments import make_fragment, make_geometry
-from latentcrdt.testing.server_process import ServerProcess
 from tests.server.wire import Wire, push, stored, wait_until
 
 

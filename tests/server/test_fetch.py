@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import httpx2
 import pytest
+from latentcrdt_server.child_process import ServerProcess
 
 from latentcrdt.core.fragment import Fragment
-from latentcrdt.testing.server_process import ServerProcess
 from tests.server.conftest import FreshFragment
 from tests.server.wire import Wire, push
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
+from latentcrdt_server.child_process import ServerProcess
 
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import FragmentId
@@ -14,7 +15,6 @@ from latentcrdt.core.rendered import Render
 from latentcrdt.render.splitmix import float_bits
 from latentcrdt.render.stream import render
 from latentcrdt.testing.fragments import make_geometry
-from latentcrdt.testing.server_process import ServerProcess
 from tests.server.wire import FRAGMENT_TYPE, PeakMemory, Wire, memory_bytes, push, wait_until
 
 MIB = 2**20

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from latentcrdt_server.child_process import ServerProcess
 
-from latentcrdt.testing.server_process import ServerProcess
 from tests.server.conftest import FreshFragment
 from tests.server.wire import Wire, memory_bytes, push, stored, wait_until
 

@@ -14,6 +14,7 @@ import pytest
 import structlog
 from fastapi import FastAPI, HTTPException
 from latentcrdt_server.app import create_app
+from latentcrdt_server.child_process import ServerProcess
 from latentcrdt_server.metrics import Metrics
 from latentcrdt_server.observation import Observation
 from latentcrdt_server.problems import STATUS, install_problems
@@ -31,7 +32,6 @@ from latentcrdt.errors import (
     error_classes,
 )
 from latentcrdt.testing.fragments import make_geometry
-from latentcrdt.testing.server_process import ServerProcess
 from tests.server import forged
 from tests.server.conftest import FreshFragment
 from tests.server.wire import push
@@ -245,5 +245,8 @@ def test_a_damaged_file_is_reported_and_taken_out_of_sight(
 def test_a_store_that_another_process_holds_is_not_served(
     server: ServerProcess, data_dir: Path
 ) -> None:
-    with pytest.raises(ConnectionFailedError, match=f"process {server.pid} holds"):
-        ServerProcess(data_dir)
+    with (
+        ServerProcess(data_dir) as second,
+        pytest.raises(ConnectionFailedError, match=f"process {server.pid} holds"),
+    ):
+        _ = second.url

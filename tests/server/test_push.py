@@ -6,11 +6,11 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from latentcrdt_server.child_process import ServerProcess
 from latentcrdt_server.early import LINGER_IDLE_S
 
 from latentcrdt.core.encoding import unpack_document
 from latentcrdt.core.state import LatentState
-from latentcrdt.testing.server_process import ServerProcess
 from tests.server.conftest import FreshFragment
 from tests.server.wire import FRAGMENT_TYPE, Wire, push, stored, wait_until
 

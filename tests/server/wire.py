@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Self
 
 import httpx2
+from latentcrdt_server.child_process import ServerProcess
 
 from latentcrdt.core.fragment import Fragment
-from latentcrdt.testing.server_process import ServerProcess
 
 FRAGMENT_TYPE = "application/vnd.latentcrdt.fragment"
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from latentcrdt_server.child_process import ServerProcess
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from latentcrdt.cli.demo.report import Report
 from latentcrdt.cli.demo.story import FACTS, INSTRUCTIONS, MAX_NEW_TOKENS, QUESTION
 from latentcrdt.cli.output import short, size
-from latentcrdt.cli.server_process import ServerProcess
 from latentcrdt.client import Client
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import FragmentId
