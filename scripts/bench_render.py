@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from latentcrdt.core.placement import place
-from latentcrdt.render.engine import select_engine
 from latentcrdt.render.reference import ReferenceEngine
+from latentcrdt.render.selection import select_engine
 from latentcrdt.render.stream import render_chunks
 from latentcrdt.testing.fragments import make_fragment, make_geometry
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from latentcrdt.render.golden import compute
 from latentcrdt.render.reference import ReferenceEngine
+from latentcrdt.testing.golden import compute
 
 TARGET = Path(__file__).parent.parent / "latentcrdt" / "render" / "golden.json"
 

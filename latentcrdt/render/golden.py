@@ -1,7 +1,7 @@
 """Golden vectors: what every conforming renderer yields, stage by stage (RENDER_SPEC section 8).
 
-Inputs come from `splitmix`, expected values from golden.json, which is language-neutral and
-described in docs/format.md. A stage that differs shows where a new engine or machine goes wrong.
+Expected values stand in golden.json, which is language-neutral; inputs come from `splitmix`. Here
+is the stage that an engine must pass to be used; `latentcrdt.testing.golden` computes all of them.
 """
 
 from __future__ import annotations
@@ -14,17 +14,12 @@ from typing import Any
 import numpy as np
 
 from latentcrdt.core.encoding import digest
-from latentcrdt.core.fragment import Fragment
-from latentcrdt.core.geometry import Dtype, Geometry, LayerSpec, RopeDescriptor, RopeStyle
-from latentcrdt.core.placement import canonical_order, place
-from latentcrdt.core.plan import Layout
+from latentcrdt.core.geometry import Dtype, RopeDescriptor, RopeStyle
 from latentcrdt.errors import EngineSelfTestError
 from latentcrdt.render.bits import LARGEST_KEY, SMALLEST_KEY, UNSIGNED
 from latentcrdt.render.engine import Engine
 from latentcrdt.render.inv_freq import rope_descriptor
-from latentcrdt.render.sort_key import sort_key
 from latentcrdt.render.splitmix import float_bits
-from latentcrdt.render.stream import render
 from latentcrdt.render.tables import rotation_table
 
 DELTAS = (1, -77, 4096, 2**31 - 1)
@@ -80,22 +75,6 @@ def golden() -> dict[str, Any]:
     return vectors
 
 
-def compute(engine: Engine) -> dict[str, Any]:
-    """Return the values of every stage on this machine, with this engine."""
-    fragments = {
-        f"{dtype}/{style}": _fragments(dtype, style) for dtype in Dtype for style in RopeStyle
-    }
-    return {
-        "inv_freq": {name: _descriptor(name).inv_freq.hex() for name in ROPES},
-        "tables": {str(dtype): _tables(dtype) for dtype in Dtype},
-        "rotate": rotations(engine),
-        "fragment_ids": {n: [str(f.fragment_id) for f in fs] for n, fs in fragments.items()},
-        "sort_key": {n: [sort_key(f).hex() for f in fs] for n, fs in fragments.items()},
-        "order": {n: [str(f.fragment_id) for f in _in_order(fs)] for n, fs in fragments.items()},
-        "render": {n: _render(fs, engine) for n, fs in fragments.items()},
-    }
-
-
 def rotations(engine: Engine) -> dict[str, str]:
     """Return the digest of the rotated key vectors for every dtype and style."""
     digests = {}
@@ -106,7 +85,7 @@ def rotations(engine: Engine) -> dict[str, str]:
             for name in ("default", "partial", "proportional"):
                 for delta in DELTAS:
                     into = np.zeros_like(keys)
-                    table = rotation_table(_descriptor(name, style), delta, dtype)
+                    table = rotation_table(descriptor(name, style), delta, dtype)
                     engine.rotate(keys, into, dtype, table)
                     rotated.append(into.astype(UNSIGNED[dtype]).tobytes())
             digests[f"{dtype}/{style}"] = digest(b"".join(rotated)).hex()
@@ -134,60 +113,8 @@ def key_vectors(dtype: Dtype) -> np.ndarray[Any, np.dtype[np.unsignedinteger]]:
     return np.concatenate([fixed, random]).reshape(2, NUM_ROWS // 2, HEAD_DIM)
 
 
-def _descriptor(name: str, style: RopeStyle = RopeStyle.HALF) -> RopeDescriptor:
+def descriptor(name: str, style: RopeStyle = RopeStyle.HALF) -> RopeDescriptor:
+    """Return the descriptor of one of ``ROPES``, as the vectors use it."""
     return rope_descriptor(
         ROPES[name], head_dim=HEAD_DIM, style=style, max_position_embeddings=16384
     )
-
-
-def _tables(dtype: Dtype) -> str:
-    tables = [rotation_table(_descriptor(name), d, dtype) for name in ROPES for d in DELTAS]
-    entries = [array.astype("<f8").tobytes() for t in tables for array in (t.cos, t.sin)]
-    return digest(b"".join(entries)).hex()
-
-
-def _fragments(dtype: Dtype, style: RopeStyle) -> list[Fragment]:
-    """Return five fragments over full, sliding, differently rotated and unrotated layers."""
-    geometry = Geometry(
-        "golden@v1",
-        dtype,
-        (_descriptor("default", style), _descriptor("proportional", style)),
-        (
-            LayerSpec(2, HEAD_DIM, HEAD_DIM, 0),
-            LayerSpec(1, HEAD_DIM, 8, 1, window=6),
-            LayerSpec(2, HEAD_DIM, HEAD_DIM, None),
-            LayerSpec(2, HEAD_DIM, HEAD_DIM, 1),
-        ),
-    )
-    fragments = []
-    for seed in range(5):
-        seq_len = 3 + 2 * seed
-        layers = []
-        for i, spec in enumerate(geometry.layers):
-            rows = spec.num_kv_heads * spec.rows(seq_len)
-            keys = float_bits(1000 * seed + 2 * i, rows * spec.key_dim, dtype)
-            values = float_bits(1000 * seed + 2 * i + 1, rows * spec.value_dim, dtype)
-            layers.append((keys, values))
-        fragments.append(Fragment.build(geometry, layers, start=11 * seed, seq_len=seq_len))
-    return fragments
-
-
-def _in_order(fragments: list[Fragment]) -> list[Fragment]:
-    by_id = {f.fragment_id: f for f in fragments}
-    return [by_id[i] for i in canonical_order((sort_key(f), f.fragment_id) for f in fragments)]
-
-
-def _render(fragments: list[Fragment], engine: Engine) -> dict[str, dict[str, str]]:
-    ordered = _in_order(fragments)
-    by_id = {f.fragment_id: f for f in fragments}
-    renders = {}
-    for layout in Layout:
-        stride = 16 if layout is Layout.SLOTTED else None
-        plan = place([f.header for f in ordered], layout=layout, stride=stride)
-        rendered = render(plan, by_id, engine=engine)
-        renders[str(layout)] = {
-            "class_id": str(plan.class_id),
-            "render_id": str(plan.render_id),
-            "stream_digest": str(rendered.digest),
-        }
-    return renders

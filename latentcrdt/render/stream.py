@@ -19,8 +19,9 @@ from latentcrdt.core.ids import Digest, FragmentId
 from latentcrdt.core.plan import RenderPlan
 from latentcrdt.core.receipt import RunDigests
 from latentcrdt.core.rendered import Render
-from latentcrdt.render.engine import Engine, select_engine
+from latentcrdt.render.engine import Engine
 from latentcrdt.render.rows import Rows, keys_rows, values_rows
+from latentcrdt.render.selection import select_engine
 
 BUFFER_BYTES = 4 << 20
 """Size of the pooled buffer in which a stream assembles its chunks."""

@@ -11,7 +11,7 @@ import structlog
 from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from latentcrdt.render.engine import select_engine
+from latentcrdt.render.selection import select_engine
 from latentcrdt.replication.replica import Replica
 from latentcrdt.store.directory import DirectoryStore
 from latentcrdt_server.access import require_token

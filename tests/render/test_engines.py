@@ -15,13 +15,14 @@ from latentcrdt.core.geometry import Dtype, RopeDescriptor, RopeStyle
 from latentcrdt.errors import EngineSelfTestError
 from latentcrdt.render import torch_engine
 from latentcrdt.render.bits import LARGEST_KEY, SMALLEST_KEY, UNSIGNED
-from latentcrdt.render.engine import select_engine
-from latentcrdt.render.golden import compute, golden, key_vectors, self_test
+from latentcrdt.render.golden import golden, key_vectors, self_test
 from latentcrdt.render.golden import rotations as rotations_of
 from latentcrdt.render.numba_engine import NumbaEngine
 from latentcrdt.render.reference import ReferenceEngine
+from latentcrdt.render.selection import select_engine
 from latentcrdt.render.tables import rotation_table
 from latentcrdt.render.torch_engine import TorchEngine
+from latentcrdt.testing.golden import compute
 from tests.render import oracle
 
 ENGINES = [ReferenceEngine(), TorchEngine(), NumbaEngine()]
