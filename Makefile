@@ -28,8 +28,8 @@ check: $(VENV)/dev.stamp
 	$(BIN)/lint-imports
 
 bench: $(VENV)/dev.stamp
-	$(BIN)/python scripts/bench_render.py
-	$(BIN)/python scripts/bench_serve.py
+	$(BIN)/latentcrdt bench render
+	$(BIN)/latentcrdt bench serve
 
 mutants: $(VENV)/dev.stamp
 	$(BIN)/python scripts/mutants.py

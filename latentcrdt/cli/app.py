@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import stamina.instrumentation
 import typer
 
+from latentcrdt.cli.bench import bench
 from latentcrdt.cli.demo import demo
 from latentcrdt.cli.export import export
 from latentcrdt.cli.fetch import fetch
@@ -74,6 +75,7 @@ def common(
 
 app.command(rich_help_panel="Run")(serve)
 app.command(rich_help_panel="Run")(demo)
+app.add_typer(bench, name="bench", rich_help_panel="Run")
 app.command(rich_help_panel="States on a server")(push)
 app.command(rich_help_panel="States on a server")(ls)
 app.command(rich_help_panel="States on a server")(render)

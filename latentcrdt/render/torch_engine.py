@@ -1,6 +1,6 @@
-"""The chunked torch engine: the reference's bits at a small multiple of the time of a copy.
+"""The chunked torch engine: elementwise operations only, on any device that torch has.
 
-Chunks stay in cache and buffers are pooled, because page faults of fresh memory cost more than the
+Chunks stay in cache and scratch is pooled, because page faults of fresh memory cost more than the
 arithmetic. ``addcmul`` may fuse or not: every product is exact, so it cannot change a bit
 (RENDER_SPEC section 6).
 """
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 
 from latentcrdt.core.geometry import Dtype, RopeStyle
-from latentcrdt.render.bits import flush
+from latentcrdt.render.bits import SMALLEST_KEY, UNSIGNED, magnitude_mask
 from latentcrdt.render.tables import Bits, RotationTable
 
 CHUNK_ELEMENTS = (1 << 15) - 1
@@ -30,81 +31,115 @@ COMPUTED = {Dtype.BF16: torch.float32, Dtype.F16: torch.float32, Dtype.F32: torc
 """The type in which products of keys and table entries are exact."""
 
 
-class _Scratch:
-    """Buffers for one chunk: the stored bits and two arrays of the computing type."""
+class Scratch:
+    """Memory for one chunk: its magnitudes as integers, and its keys before and after."""
 
-    def __init__(self, dtype: Dtype, elements: int) -> None:
+    def __init__(self, dtype: Dtype, elements: int, device: torch.device | str = "cpu") -> None:
         self.elements = elements
-        self.stored = torch.empty(elements, dtype=INTEGER[dtype])
-        self.bits = self.stored.numpy().view(f"u{dtype.itemsize}")
-        self.keys = torch.empty(elements, dtype=COMPUTED[dtype])
-        self.turned = torch.empty(elements, dtype=COMPUTED[dtype])
+        self.magnitudes = torch.empty(elements, dtype=INTEGER[dtype], device=device)
+        self.keys = torch.empty(elements, dtype=COMPUTED[dtype], device=device)
+        self.turned = torch.empty(elements, dtype=COMPUTED[dtype], device=device)
 
 
 class TorchEngine:
-    """Turns chunks of rows with elementwise torch operations."""
+    """Turns chunks of rows, several heads at a time where they are short."""
 
     name = "torch"
 
     def __init__(self) -> None:
         # A deque's append and pop are atomic: threads share the pool without a lock.
-        self._pool: dict[Dtype, deque[_Scratch]] = {dtype: deque() for dtype in Dtype}
+        self._pool: dict[Dtype, deque[Scratch]] = {dtype: deque() for dtype in Dtype}
 
     def rotate(self, source: Bits, into: Bits, dtype: Dtype, table: RotationTable) -> None:
         """Write the rotation of ``source`` ``[H, T, D]`` to ``into``."""
+        assert into.flags.aligned, "a copy would be turned, and lost"
         _, num_rows, dim = source.shape
+        keys, turned = _integers(source, dtype), _integers(into, dtype)
         elements = max(CHUNK_ELEMENTS, dim)
-        pool = self._pool[dtype]
+        heads_at_once = max(1, elements // (num_rows * dim))
+        num_chunks = -(-num_rows // (elements // dim))
+        rows_at_once = -(-num_rows // num_chunks)  # even chunks: a short last one costs as much
+        scratch = self._take(dtype, elements)
+        for head in range(0, len(source), heads_at_once):
+            for row in range(0, num_rows, rows_at_once):
+                chunk = (slice(head, head + heads_at_once), slice(row, row + rows_at_once))
+                turn(keys[chunk], turned[chunk], scratch, dtype, table)
+        self._pool[dtype].append(scratch)
+        table.copy_still(source, into)
+
+    def _take(self, dtype: Dtype, elements: int) -> Scratch:
         try:
-            scratch = pool.pop()
+            scratch = self._pool[dtype].pop()
         except IndexError:
-            scratch = _Scratch(dtype, elements)
-        if scratch.elements < elements:
-            scratch = _Scratch(dtype, elements)
-        try:
-            heads_at_once = max(1, elements // (num_rows * dim))
-            rows_at_once = min(num_rows, elements // dim)
-            for head in range(0, len(source), heads_at_once):
-                for row in range(0, num_rows, rows_at_once):
-                    chunk = (
-                        slice(head, head + heads_at_once),
-                        slice(row, row + rows_at_once),
-                    )
-                    _turn(scratch, source[chunk], into[chunk], dtype, table)
-        finally:
-            pool.append(scratch)
+            return Scratch(dtype, elements)
+        return scratch if scratch.elements >= elements else Scratch(dtype, elements)
 
 
-def _turn(scratch: _Scratch, source: Bits, into: Bits, dtype: Dtype, table: RotationTable) -> None:
-    dim, rotary_dim = source.shape[-1], table.rope.rotary_dim
-    bits = scratch.bits[: source.size].reshape(source.shape)
-    np.copyto(bits, source)
-    flushed = flush(bits, dtype)
-    if flushed is not bits:
-        np.copyto(bits, flushed)
-    stored = scratch.stored[: source.size].view(-1, dim)
-    keys = scratch.keys[: source.size].view(-1, dim)
-    turned = scratch.turned[: source.size].view(-1, dim)[:, :rotary_dim]
-    keys.copy_(stored.view(STORED[dtype]))  # widened, exactly
-    cos, sin = _coefficients(table, dtype)
+def turn(
+    bits: torch.Tensor, into: torch.Tensor, scratch: Scratch, dtype: Dtype, table: RotationTable
+) -> None:
+    """Turn the rotating dimensions of ``bits`` ``[..., D]`` into those of ``into``.
+
+    Both hold the integers that spell the keys, on one device, the scratch's. Other dimensions of
+    ``into`` are left as they are.
+    """
+    size, rotary_dim = bits.numel(), table.rope.rotary_dim
+    flushed = _flush(bits, scratch.magnitudes[:size].view(bits.shape), dtype)
+    keys = scratch.keys[:size].view(bits.shape)
+    turned = scratch.turned[:size].view(bits.shape)[..., :rotary_dim]
+    keys.copy_(flushed.view(STORED[dtype]))  # widened, exactly
+    cos, sin = _coefficients(table, dtype, bits.device)
     if table.rope.style is RopeStyle.HALF:
         half = rotary_dim // 2
-        a, b = keys[:, :half], keys[:, half:rotary_dim]
-        a_turned, b_turned = turned[:, :half], turned[:, half:]
-        torch.mul(keys[:, :rotary_dim], cos.repeat(2), out=turned)
+        first, second = slice(0, half), slice(half, rotary_dim)
     else:
-        a, b = keys[:, 0:rotary_dim:2], keys[:, 1:rotary_dim:2]
-        a_turned, b_turned = turned[:, 0::2], turned[:, 1::2]
-        torch.mul(keys[:, :rotary_dim], cos.repeat_interleave(2), out=turned)
-    a_turned.addcmul_(b, sin, value=-1)
-    b_turned.addcmul_(a, sin)
-    stored.view(STORED[dtype])[:, :rotary_dim].copy_(turned)  # rounded to nearest even
-    np.copyto(into, bits)
-    table.copy_still(source, into)
+        first, second = slice(0, rotary_dim, 2), slice(1, rotary_dim, 2)
+    torch.mul(keys[..., :rotary_dim], cos, out=turned)
+    turned[..., first].addcmul_(keys[..., second], sin, value=-1)
+    turned[..., second].addcmul_(keys[..., first], sin)
+    into.view(STORED[dtype])[..., :rotary_dim].copy_(turned)  # rounded to nearest even
+
+
+def _flush(bits: torch.Tensor, magnitudes: torch.Tensor, dtype: Dtype) -> torch.Tensor:
+    """Return the bits with magnitudes in (0, 2^-40) replaced by +0.
+
+    By integers: in a flush-to-zero mode a comparison of floats would not see the smallest. Keys
+    that need it are rare, and so are zeros, which only cost the look.
+    """
+    smallest = SMALLEST_KEY[dtype]
+    if smallest == 0:
+        return bits
+    torch.bitwise_and(bits, magnitude_mask(dtype), out=magnitudes)
+    if int(magnitudes.amin()) >= smallest:
+        return bits
+    return bits.masked_fill((magnitudes < smallest) & (magnitudes != 0), 0)
 
 
 @lru_cache(maxsize=1024)
-def _coefficients(table: RotationTable, dtype: Dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return cos and sin ``[rotary_dim / 2]`` in the computing type, where they are exact."""
+def _coefficients(
+    table: RotationTable, dtype: Dtype, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return cos of every dimension ``[rotary_dim]`` and sin of every pair, exact as computed."""
     cos, sin = torch.from_numpy(table.cos.copy()), torch.from_numpy(table.sin.copy())
-    return cos.to(COMPUTED[dtype]), sin.to(COMPUTED[dtype])
+    half = table.rope.style is RopeStyle.HALF
+    cos = cos.repeat(2) if half else cos.repeat_interleave(2)
+    return cos.to(device, COMPUTED[dtype]), sin.to(device, COMPUTED[dtype])
+
+
+def _integers(array: Bits, dtype: Dtype) -> torch.Tensor:
+    """Return the tensor of an array's bits, in the same memory where torch can address it."""
+    native = np.require(array, UNSIGNED[dtype].newbyteorder("="), ["A"])
+    signed = native.view(f"i{dtype.itemsize}")
+    return torch.from_numpy(signed if signed.flags.writeable else np.asarray(_Unlocked(signed)))
+
+
+class _Unlocked:
+    """A read-only array as numpy's array interface shows a writable one.
+
+    torch has no read-only tensors, and warns of arrays that are; the engine reads its source only.
+    """
+
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+        address, _ = array.__array_interface__["data"]
+        self.__array_interface__ = array.__array_interface__ | {"data": (address, False)}
+        self._array = array  # its memory must outlive the tensor

@@ -106,7 +106,7 @@ def test_an_engine_that_turns_the_other_way_is_not_used():
 
 
 def test_an_engine_that_does_not_flush_is_not_used(monkeypatch):
-    monkeypatch.setattr(torch_engine, "flush", lambda bits, dtype: bits)
+    monkeypatch.setattr(torch_engine, "_flush", lambda bits, magnitudes, dtype: bits)
     with pytest.raises(EngineSelfTestError):
         self_test(TorchEngine())
 
@@ -115,6 +115,21 @@ def test_an_engine_that_does_not_flush_is_not_used(monkeypatch):
 def test_the_size_of_chunks_changes_no_bit(monkeypatch, chunk):
     monkeypatch.setattr(torch_engine, "CHUNK_ELEMENTS", chunk)
     self_test(TorchEngine())
+
+
+@given(st.integers(1, 4), st.integers(1, 70), st.sampled_from([2, 6, 16]), st.integers(1, 300))
+@settings(deadline=None)
+def test_any_shape_is_covered_by_chunks_of_any_size(heads, num_rows, dim, chunk):
+    keys = key_vectors(Dtype.BF16).reshape(-1)[: heads * num_rows * dim].reshape(heads, -1, dim)
+    rope = RopeDescriptor(RopeStyle.HALF, 2, np.float32([0.5]).astype("<f4").tobytes())
+    table = rotation_table(rope, 3, Dtype.BF16)
+    expected, into = np.empty_like(keys), np.empty_like(keys)
+    ReferenceEngine().rotate(keys, expected, Dtype.BF16, table)
+    with pytest.MonkeyPatch.context() as patch:
+        # The scratch of 57,000 rows was once a row too short for its chunks.
+        patch.setattr(torch_engine, "CHUNK_ELEMENTS", chunk)
+        TorchEngine().rotate(keys, into, Dtype.BF16, table)
+    assert np.array_equal(into, expected)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -1,0 +1,147 @@
+"""``latentcrdt bench render``: each engine against copying the same bytes."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from latentcrdt.cli.bench.measure import extra_peak_bytes, median_seconds
+from latentcrdt.cli.options import JsonOption
+from latentcrdt.cli.output import console, print_json, short, size
+from latentcrdt.core.encoding import Hasher
+from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.geometry import Dtype, Geometry, LayerSpec, RopeStyle
+from latentcrdt.core.ids import FragmentId
+from latentcrdt.core.placement import place
+from latentcrdt.core.plan import RenderPlan
+from latentcrdt.render.engine import Engine
+from latentcrdt.render.golden import ROPES
+from latentcrdt.render.inv_freq import rope_descriptor
+from latentcrdt.render.selection import ENGINES, load_engine
+from latentcrdt.render.splitmix import float_bits
+from latentcrdt.render.stream import render_chunks
+
+NUM_LAYERS, NUM_KV_HEADS, HEAD_DIM = 28, 8, 128
+"""The shape of Qwen3-1.7B and of many models near it."""
+
+COPY = "memcpy"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One engine, or the copy, on one workload."""
+
+    what: str
+    workload: str
+    num_bytes: int
+    seconds: float
+    times_memcpy: float
+    extra_peak_bytes: int | None
+    digest: str | None
+    """BLAKE3 of the stream: the same for every engine."""
+
+
+def render(
+    megabytes: Annotated[
+        int, typer.Option("--megabytes", min=1, help="Size of the render, about.")
+    ] = 235,
+    fragments: Annotated[
+        int, typer.Option("--fragments", min=1, help="Number of fragments it is made of.")
+    ] = 2,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Runs to take the median of.")] = 7,
+    as_json: JsonOption = False,
+) -> None:
+    """Time every render engine that is installed against memcpy of the same bytes.
+
+    `K` turns nearly every byte; `K+V` is a usual render, half of which is copied.
+    """
+    engines = {name: load_engine(name) for name in ENGINES if importlib.util.find_spec(name)}
+    rows = []
+    for workload, value_dim in (("K", 1), ("K+V", HEAD_DIM)):
+        plan, made = make(megabytes * 10**6, fragments, value_dim)
+        rows += measure(workload, plan, made, engines, runs=runs)
+    if as_json:
+        print_json([asdict(row) for row in rows])
+    else:
+        _print(rows)
+
+
+def measure(
+    workload: str,
+    plan: RenderPlan,
+    fragments: Mapping[FragmentId, Fragment],
+    engines: Mapping[str, Engine],
+    *,
+    runs: int,
+) -> list[Row]:
+    """Return a row for the copy and for each engine, timed in turns."""
+    source = np.ones(plan.body_bytes, dtype=np.uint8)
+    target = np.empty_like(source)
+
+    def draw(engine: Engine) -> Callable[[], None]:
+        def action() -> None:
+            for _ in render_chunks(plan, fragments, engine=engine):
+                pass
+
+        return action
+
+    drawn = {name: draw(engine) for name, engine in engines.items()}
+    # First of all, so that an engine's scratch is counted: later it lies in the pool.
+    peaks = {name: extra_peak_bytes(action) for name, action in drawn.items()}
+    seconds = median_seconds({COPY: lambda: np.copyto(target, source), **drawn}, runs=runs)
+    rows = [Row(COPY, workload, plan.body_bytes, seconds[COPY], 1.0, None, None)]
+    for name, engine in engines.items():
+        hasher = Hasher()
+        for chunk in render_chunks(plan, fragments, engine=engine):
+            hasher.update(chunk)
+        ratio = seconds[name] / seconds[COPY]
+        digest = hasher.digest().hex()
+        rows.append(Row(name, workload, plan.body_bytes, seconds[name], ratio, peaks[name], digest))
+    return rows
+
+
+def make(
+    num_bytes: int, num_fragments: int, value_dim: int
+) -> tuple[RenderPlan, dict[FragmentId, Fragment]]:
+    """Return a plan of bf16 fragments of about ``num_bytes`` together, none at its own place."""
+    rope = rope_descriptor(
+        ROPES["default"], head_dim=HEAD_DIM, style=RopeStyle.HALF, max_position_embeddings=1 << 17
+    )
+    layers = tuple(LayerSpec(NUM_KV_HEADS, HEAD_DIM, value_dim, 0) for _ in range(NUM_LAYERS))
+    geometry = Geometry("bench@0", Dtype.BF16, (rope,), layers)
+    token_bytes = NUM_LAYERS * NUM_KV_HEADS * (HEAD_DIM + value_dim) * Dtype.BF16.itemsize
+    seq_len = max(1, num_bytes // token_bytes // num_fragments)
+    fragments = {}
+    for seed in range(num_fragments):
+        # The same bytes in every layer: making them must not take longer than turning them.
+        keys = float_bits(2 * seed, NUM_KV_HEADS * seq_len * HEAD_DIM, geometry.dtype)
+        values = float_bits(2 * seed + 1, NUM_KV_HEADS * seq_len * value_dim, geometry.dtype)
+        fragment = Fragment.build(
+            geometry, [(keys, values)] * NUM_LAYERS, start=seed * seq_len + 7, seq_len=seq_len
+        )
+        fragments[fragment.fragment_id] = fragment
+    return place([f.header for f in fragments.values()]), fragments
+
+
+def _print(rows: list[Row]) -> None:
+    table = Table("what", "workload", box=None, pad_edge=False)
+    for name in ("bytes", "ms", "x memcpy", "extra peak"):
+        table.add_column(name, justify="right")
+    table.add_column("digest")
+    for row in rows:
+        table.add_row(
+            row.what,
+            row.workload,
+            size(row.num_bytes),
+            f"{row.seconds * 1e3:.1f}",
+            f"{row.times_memcpy:.2f}",
+            "-" if row.extra_peak_bytes is None else size(row.extra_peak_bytes),
+            "-" if row.digest is None else short(row.digest),
+        )
+    console().print(table)

@@ -1,0 +1,136 @@
+"""``latentcrdt bench serve``: push, fetch and render beside what they cannot be faster than."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from latentcrdt.cli.bench.measure import median_seconds, status_bytes
+from latentcrdt.cli.options import JsonOption
+from latentcrdt.cli.output import console, print_json, size
+from latentcrdt.client import Client
+from latentcrdt.core.encoding import Hasher
+from latentcrdt.core.fragment import Fragment
+from latentcrdt.testing.fragments import make_fragment, make_geometry
+
+PIECE_BYTES = 1 << 20
+"""What is hashed, written, sent and received at a time by the bare rows."""
+
+LIMITS = {
+    "push": "hash and durable write",
+    "fetch": "bare socket",
+    "render on the server": "bare socket",
+    "render in the client": "bare socket",
+}
+"""Which row each of ours is held against."""
+
+
+def serve(
+    megabytes: Annotated[int, typer.Option("--megabytes", min=1, help="Size of a fragment.")] = 200,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Runs to take the median of.")] = 3,
+    as_json: JsonOption = False,
+) -> None:
+    """Time push, fetch and render through a real server, and show its memory.
+
+    Both ends hash everything, and a push is fsynced. The limit of a push is hashing and durably
+    writing the same bytes in this process, that of a fetch a bare loopback socket.
+    """
+    document = measure(megabytes * 10**6, runs)
+    if as_json:
+        print_json(document)
+        return
+    table = Table("what", box=None, pad_edge=False, title=f"{size(document['num_bytes'])}")
+    table.add_column("GB/s", justify="right")
+    table.add_column("of its limit", justify="right")
+    for row in document["rows"]:
+        part = row["part_of_limit"]
+        share = "-" if part is None else f"{part:.2f}"
+        table.add_row(row["what"], f"{row['bytes_per_second'] / 1e9:.2f}", share)
+    console().print(table)
+    idle, most = document["server_anonymous_bytes"]
+    console().print(f"the server's anonymous memory: {size(idle)} idle, {size(most)} at most after")
+
+
+def measure(num_bytes: int, runs: int) -> dict[str, Any]:
+    """Return the document of one benchmark: rates, parts of the limits, memory."""
+    # Imported here: the server is an extra, and its absence is no reason to miss bench render.
+    from latentcrdt_server.child_process import ServerProcess  # noqa: PLC0415
+
+    geometry = make_geometry(num_layers=28, num_kv_heads=8, head_dim=128)
+    seq_len = max(1, num_bytes // (28 * 8 * 128 * 2 * 2))
+    # A fragment that was pushed is known: every run, and the round before them, has its own.
+    made = [make_fragment(i, geometry=geometry, start=7, seq_len=seq_len) for i in range(runs + 1)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with ServerProcess(folder / "data") as server, Client(server.url) as client:
+            memory = [status_bytes(server.pid, "RssAnon")]
+            seconds = median_seconds(_actions(client, made, folder), runs=runs)
+            memory.append(status_bytes(server.pid, "RssAnon"))
+    size_of_one = len(made[0].body)
+    rows = []
+    for what, taken in seconds.items():
+        limit = LIMITS.get(what)
+        part = None if limit is None else seconds[limit] / taken
+        rows.append({"what": what, "bytes_per_second": size_of_one / taken, "part_of_limit": part})
+    return {"num_bytes": size_of_one, "rows": rows, "server_anonymous_bytes": memory}
+
+
+def _actions(client: Client, made: list[Fragment], folder: Path) -> dict[str, Callable[[], object]]:
+    """Return what is timed, in an order in which each finds what it needs."""
+    waiting = iter(made)
+    current = made[0]
+
+    def push() -> None:
+        nonlocal current
+        current = next(waiting)
+        client.push(_state(current), current)
+
+    return {
+        "hash and durable write": lambda: _hash_and_write(current, folder),
+        "push": push,
+        "bare socket": lambda: _send_over_socket(current.body),
+        "fetch": lambda: client.fetch(current.fragment_id),
+        "render on the server": lambda: client.render(_state(current), verify=False),
+        "render in the client": lambda: client.render(_state(current), where="client"),
+    }
+
+
+def _state(fragment: Fragment) -> str:
+    return f"bench-{fragment.fragment_id.hex()[:8]}"
+
+
+def _hash_and_write(fragment: Fragment, folder: Path) -> None:
+    """Hash the bytes and write them durably: what no push can do without."""
+    hasher = Hasher()
+    with (folder / "raw").open("wb", buffering=0) as file:
+        for start in range(0, len(fragment.body), PIECE_BYTES):
+            piece = fragment.body[start : start + PIECE_BYTES]
+            hasher.update(piece)
+            file.write(piece)
+        os.fdatasync(file.fileno())
+    (folder / "raw").unlink()
+
+
+def _send_over_socket(data: memoryview) -> None:
+    """Move the bytes through a loopback connection, as fast as a thread can."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with server.accept()[0] as connection:
+                connection.sendall(data)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        buffer = bytearray(PIECE_BYTES)
+        with socket.create_connection(server.getsockname()) as client:
+            while client.recv_into(buffer):
+                pass
+        thread.join()

@@ -1,0 +1,63 @@
+"""Plot render time against bytes and against the number of fragments (docs/render-time.svg).
+
+Both axes are logarithmic: a slope of 1 is linear, 0 is flat. Needs matplotlib (extra `dev`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+
+mpl.use("svg")
+from matplotlib import pyplot as plt  # after the backend is chosen
+
+from latentcrdt.cli.bench.render import COPY, HEAD_DIM, Row, make, measure
+from latentcrdt.render.selection import load_engine
+
+TARGET = Path(__file__).parent.parent / "docs" / "render-time.svg"
+SIZES_MB = (50, 100, 235, 500, 1000, 2000)
+COUNTS = (1, 3, 10, 30, 100, 300, 1000)
+FIXED_MB = 235
+
+
+def run(megabytes: int, fragments: int, engines: list[str], runs: int) -> list[Row]:
+    """Return the rows of one point of a curve."""
+    plan, made = make(megabytes * 10**6, fragments, HEAD_DIM)
+    rows = measure("K+V", plan, made, {e: load_engine(e) for e in engines}, runs=runs)
+    figures = ", ".join(f"{row.what} {row.seconds * 1e3:.0f} ms" for row in rows)
+    print(f"{megabytes} MB, {fragments} fragments: {figures}", flush=True)
+    return rows
+
+
+def main() -> None:
+    """Measure both curves, print the slopes, write the figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--engines", nargs="+", default=["numba", "torch"])
+    options = parser.parse_args()
+    engines, runs = options.engines, options.runs
+    by_size = [run(mb, 2, engines, runs) for mb in SIZES_MB]
+    by_count = [run(FIXED_MB, n, engines, runs) for n in COUNTS]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
+    for i, what in enumerate((COPY, *engines)):
+        megabytes = [rows[i].num_bytes / 1e6 for rows in by_size]
+        seconds = [rows[i].seconds for rows in by_size]
+        slope = np.polyfit(np.log(megabytes), np.log(seconds), 1)[0]
+        print(f"{what}: time grows as bytes to the power of {slope:.2f}")
+        left.loglog(megabytes, [s * 1e3 for s in seconds], "o-", label=what)
+        right.loglog(COUNTS, [rows[i].seconds * 1e3 for rows in by_count], "o-", label=what)
+    left.set(xlabel="MB rendered (2 fragments)", ylabel="ms")
+    right.set(xlabel=f"fragments ({FIXED_MB} MB)")
+    right.legend()
+    for axes in (left, right):
+        axes.grid(visible=True, which="both", alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(TARGET, metadata={"Date": None})
+    print(f"wrote {TARGET.name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from latentcrdt.cli.bench.measure import extra_peak_bytes, median_seconds
+from latentcrdt.errors import InvalidRequestError
+
+
+def test_actions_take_turns_and_the_first_round_is_not_counted():
+    calls = []
+    medians = median_seconds({n: lambda n=n: calls.append(n) for n in "ab"}, runs=3)
+    assert calls == ["a", "b"] * 4
+    assert set(medians) == {"a", "b"}
+
+
+def test_no_runs_are_refused():
+    with pytest.raises(InvalidRequestError):
+        median_seconds({}, runs=0)
+
+
+def test_the_extra_peak_is_what_an_action_takes():
+    taken = extra_peak_bytes(lambda: np.ones(50 << 20, dtype=np.uint8))
+    assert 50 << 20 <= taken < 100 << 20
+
+
+def test_every_engine_renders_the_benchmark_to_the_same_digest(run):
+    result = run("bench", "render", "--megabytes", "1", "--runs", "1", "--json")
+    rows = json.loads(result.stdout)
+    assert {row["what"] for row in rows} == {"memcpy", "numba", "torch", "numpy"}
+    for workload in ("K", "K+V"):
+        digests = {r["digest"] for r in rows if r["workload"] == workload} - {None}
+        assert len(digests) == 1
+
+
+def test_the_server_benchmark_reports_every_row(run):
+    result = run("bench", "serve", "--megabytes", "2", "--runs", "1", "--json")
+    document = json.loads(result.stdout)
+    assert [row["what"] for row in document["rows"]] == [
+        "hash and durable write",
+        "push",
+        "bare socket",
+        "fetch",
+        "render on the server",
+        "render in the client",
+    ]
+    assert all(row["bytes_per_second"] > 0 for row in document["rows"])
