@@ -213,6 +213,27 @@ MUTANTS = (
         "tests/hf/test_contract.py",
     ),
     Mutant(
+        "rows reused although they turn by another delta",
+        "latentcrdt/core/reuse.py",
+        "if turns and found[1].placement.delta != run.placement.delta:",
+        "if False:",
+        "tests/render/test_incremental.py",
+    ),
+    Mutant(
+        "the last layer of a stream is not held against the receipt",
+        "latentcrdt/core/digester.py",
+        "if self._receipt is not None:",
+        "if self._receipt is not None and layer < self._plan.layers.stop - 1:",
+        "tests/core/test_render_reader.py",
+    ),
+    Mutant(
+        "damaged fragments rendered",
+        "latentcrdt/replication/replica.py",
+        "            self._store.verify(fragment_id)\n",
+        "",
+        "tests/replication/test_damage.py",
+    ),
+    Mutant(
         "any token opens the server",
         "server/latentcrdt_server/tokens.py",
         "return any(matches)",

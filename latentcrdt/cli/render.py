@@ -21,10 +21,13 @@ from latentcrdt.cli.output import console, print_json, size
 from latentcrdt.cli.progress import progress
 from latentcrdt.client import Client
 from latentcrdt.client.atomic_file import replacing
-from latentcrdt.core.documents import plan_document, receipt_document
+from latentcrdt.client.mapped_file import map_file
+from latentcrdt.core.documents import plan_document, receipt_document, reuse_document
 from latentcrdt.core.ids import ClassId, FragmentId
 from latentcrdt.core.plan import Layout
 from latentcrdt.core.query import CANONICAL, RenderQuery
+from latentcrdt.core.rendered import Render
+from latentcrdt.core.reuse import Reuse
 
 
 class Where(StrEnum):
@@ -71,6 +74,15 @@ ReceiptOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", dir_okay=False, help="Write the receipt here, as JSON."),
 ]
+PreviousOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="An earlier render: what it holds is not fetched again (with --where client).",
+    ),
+]
 
 
 def render(  # noqa: PLR0917 - typer passes every option by name
@@ -83,6 +95,7 @@ def render(  # noqa: PLR0917 - typer passes every option by name
     stride: StrideOption = None,
     where: WhereOption = Where.SERVER,
     receipt: ReceiptOption = None,
+    previous: PreviousOption = None,
     server: ServerOption = DEFAULT_URL,
     as_json: JsonOption = False,
 ) -> None:
@@ -91,6 +104,9 @@ def render(  # noqa: PLR0917 - typer passes every option by name
     The same set of fragments gives the same bytes on any machine. What the server sends is checked
     against its receipt; with --where client nothing is believed but the fragments.
     """
+    if previous is not None and where is not Where.CLIENT:
+        raise typer.BadParameter("--previous is for a render that is made here: --where client")
+    earlier = None if previous is None else Render.from_buffer(map_file(previous))
     query = RenderQuery(
         layout=layout,
         stride=stride,
@@ -100,7 +116,9 @@ def render(  # noqa: PLR0917 - typer passes every option by name
     )
     with Client(server) as client:
         with progress(state) as on_progress:
-            rendered = client.render(state, query, where=where.value, on_progress=on_progress)
+            rendered = client.render(
+                state, query, where=where.value, previous=earlier, on_progress=on_progress
+            )
         if receipt is not None:
             spelled = receipt_document(client.receipt_for(state, rendered.plan))
             with replacing(receipt) as file:
@@ -109,12 +127,15 @@ def render(  # noqa: PLR0917 - typer passes every option by name
         file.write(rendered.plan.framing)
         file.write(rendered.body)
     plan = rendered.plan
+    reuse = None if earlier is None else Reuse(plan, earlier.plan)
     if as_json:
-        print_json({"file": str(output), "digest": str(rendered.digest), **plan_document(plan)})
+        document = {"file": str(output), "digest": str(rendered.digest), **plan_document(plan)}
+        print_json(document if reuse is None else {**document, "reuse": reuse_document(reuse)})
     else:
+        reused = "" if reuse is None else f", {size(reuse.reused_bytes)} of it from {previous}"
         console().print(
             f"{plan.render_id}  {len(plan.placements)} fragments, {plan.num_tokens} tokens, "
-            f"{size(len(plan.framing) + plan.body_bytes)}  {output}\n"
+            f"{size(len(plan.framing) + plan.body_bytes)}{reused}  {output}\n"
             f"digest {rendered.digest}",
             markup=False,
         )

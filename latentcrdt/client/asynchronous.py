@@ -18,6 +18,7 @@ from latentcrdt.client.blocking import EVERYTHING
 from latentcrdt.client.body import FragmentBody, Progress
 from latentcrdt.client.calls import Call
 from latentcrdt.client.flows import Download, Flow, Step, Work
+from latentcrdt.client.local_flows import render_locally
 from latentcrdt.client.values import PushResult, StateListing, StateSummary
 from latentcrdt.client.wire import (
     DEFAULT_MAX_BYTES,
@@ -130,12 +131,15 @@ class AsyncClient:
         where: Literal["server", "client"] = "server",
         verify: bool = True,
         held: Mapping[FragmentId, Fragment] | None = None,
+        previous: Render | None = None,
         on_progress: Progress | None = None,
     ) -> Render:
         """Return the render of a state; as `Client.render`."""
         state, limits = StateName(name), self._settings.limits
         if where == "client":
-            flow = flows.render_locally(state, query, held or {}, limits, on_progress)
+            flow = render_locally(
+                state, query, limits, on_progress, held=held or {}, previous=previous
+            )
         else:
             flow = flows.render_remotely(state, query, limits, on_progress, verify=verify)
         return await self._run(flow)

@@ -16,6 +16,7 @@ from latentcrdt.client.answers import retry_delay
 from latentcrdt.client.body import Progress
 from latentcrdt.client.calls import Call
 from latentcrdt.client.flows import Download, Flow, Step, Work
+from latentcrdt.client.local_flows import render_locally
 from latentcrdt.client.values import PushResult, StateListing, StateSummary
 from latentcrdt.client.wire import (
     DEFAULT_MAX_BYTES,
@@ -132,18 +133,24 @@ class Client:
         where: Literal["server", "client"] = "server",
         verify: bool = True,
         held: Mapping[FragmentId, Fragment] | None = None,
+        previous: Render | None = None,
         on_progress: Progress | None = None,
     ) -> Render:
         """Return the render of a state: the same bytes, wherever it is made.
 
         ``server`` streams it from there and, if ``verify``, compares every digest with the
         receipt. ``client`` fetches the fragments (but those ``held``: verified ones), checks ids,
-        order and render id, and renders here.
+        order and render id, and renders here. What a ``previous`` render of the same class holds is
+        neither fetched nor turned again; that render is believed, and `Reuse` says what it gave.
         """
         state, limits = StateName(name), self._settings.limits
         if where == "client":
-            return self._run(flows.render_locally(state, query, held or {}, limits, on_progress))
-        return self._run(flows.render_remotely(state, query, limits, on_progress, verify=verify))
+            flow = render_locally(
+                state, query, limits, on_progress, held=held or {}, previous=previous
+            )
+        else:
+            flow = flows.render_remotely(state, query, limits, on_progress, verify=verify)
+        return self._run(flow)
 
     def close(self) -> None:
         """Close the connections."""

@@ -120,6 +120,22 @@ def fragment_bytes(fragment_id: FragmentId) -> Call[int]:
     return Call("HEAD", f"/v1/fragments/{fragment_id}", read)
 
 
+def fragment_start(fragment_id: FragmentId, num_bytes: int) -> Call[bytes]:
+    """Ask for the first bytes of a fragment file: all of them if it has no more."""
+
+    def read(answer: Answer) -> bytes:
+        if answer.status != 206 or len(answer.body) > num_bytes:
+            raise UnexpectedAnswerError(
+                f"fragment {fragment_id}: expected its first {num_bytes} bytes with status 206, "
+                f"got {len(answer.body)} with {answer.status}",
+                status=answer.status,
+            )
+        return answer.body
+
+    headers = {"accept": FRAGMENT_TYPE, "range": f"bytes=0-{num_bytes - 1}"}
+    return Call("GET", f"/v1/fragments/{fragment_id}", read, headers=headers)
+
+
 def plan(name: StateName, query: RenderQuery) -> Call[PlanDocument]:
     """Ask for the plan of a render."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -17,10 +18,12 @@ from latentcrdt.client.atomic_file import replacing, sync
 from latentcrdt.client.body import FragmentBody, Meter, Progress, open_fragment
 from latentcrdt.client.calls import FRAGMENT_TYPE, MAX_IDS_PER_CALL, RENDER_TYPE, Call
 from latentcrdt.client.intake import Receiver
-from latentcrdt.client.local_render import AnnouncedPlan, check_plan, pinned, render_fragments
+from latentcrdt.client.local_render import check_plan, pinned
 from latentcrdt.client.receivers import FragmentFileReceiver, FragmentReceiver, RenderReceiver
 from latentcrdt.client.values import PushResult, reading
-from latentcrdt.core.documents import ReceiptDocument, read_receipt
+from latentcrdt.core.claims import read_receipt
+from latentcrdt.core.digester import RunDigester
+from latentcrdt.core.documents import ReceiptDocument
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
@@ -28,7 +31,7 @@ from latentcrdt.core.plan import RenderPlan
 from latentcrdt.core.query import RenderQuery
 from latentcrdt.core.receipt import Receipt
 from latentcrdt.core.rendered import Render
-from latentcrdt.errors import FragmentNotFoundError, TooLargeError
+from latentcrdt.errors import FragmentNotFoundError
 
 T = TypeVar("T")
 
@@ -143,12 +146,13 @@ def receipt_for(
     ``query`` is what the plan answered: its own, shorter question is tried first. Only if its
     answer is another render by now is each id spelled out.
     """
+    document: ReceiptDocument | None = None
     if query is not None:
         document = yield from ask(calls.receipt(name, query))
-        if _named_render(document) == str(plan.render_id):
-            return read_receipt(document, plan)
-    document = yield from ask(calls.receipt(name, pinned(plan)))
-    return read_receipt(document, plan)
+    if document is None or _named_render(document) != str(plan.render_id):
+        document = yield from ask(calls.receipt(name, pinned(plan)))
+    # Tens of thousands of sections take half a second to compare.
+    return (yield from ask(Work(partial(read_receipt, document, plan))))
 
 
 def render_remotely(
@@ -159,51 +163,29 @@ def render_remotely(
     *,
     verify: bool,
 ) -> Flow[Render]:
-    """Let the server render; check the answer's plan, and its bytes against the receipt."""
+    """Let the server render; check the answer's plan, and its bytes against the receipt.
+
+    The receipt is asked for afterwards: asked first, the server would have to turn all keys before
+    it sends a byte, and again to send them. Here both ends digest what they have in hand, while it
+    passes, and the receipt costs one small call.
+    """
     meter = Meter(on_progress)
+
+    def begin(plan: RenderPlan) -> RunDigester | None:
+        check_plan(plan, query)
+        return RunDigester(plan) if verify else None
 
     def receiver(head: Answer) -> RenderReceiver:
         meter.total = _announced_bytes(head)
-        return RenderReceiver(head, max_bytes=limits.max_render_bytes, meter=meter)
+        return RenderReceiver(head, max_bytes=limits.max_render_bytes, meter=meter, begin=begin)
 
     path = f"/v1/states/{name}/render"
-    render = yield from ask(Download(path, receiver, RENDER_TYPE, query.to_params()))
-    check_plan(render.plan, query)
+    download = Download(path, receiver, RENDER_TYPE, query.to_params())
+    render, digests = yield from ask(download)
     if verify:
         receipt = yield from receipt_for(name, render.plan, query)
-        digests = yield from ask(Work(render.run_digests))
         receipt.check(digests)
     return render
-
-
-def render_locally(
-    name: StateName,
-    query: RenderQuery,
-    held: Mapping[FragmentId, Fragment],
-    limits: Limits,
-    on_progress: Progress | None,
-) -> Flow[Render]:
-    """Get the plan and the fragments that are not held, then do the server's work again."""
-    announced = AnnouncedPlan.read((yield from ask(calls.plan(name, query))))
-    needed = dict.fromkeys((*announced.prefixes, *announced.order))
-    fragments = {i: held[i] for i in needed if i in held}
-    lacking = [i for i in needed if i not in fragments]
-    meter = Meter(on_progress)
-    if on_progress is not None:
-        for fragment_id in lacking:
-            meter.total += yield from ask(calls.fragment_bytes(fragment_id))
-    done = 0
-    for fragment_id in lacking:
-        fragment = yield from fetch(fragment_id, limits, meter.after(done))
-        fragments[fragment_id] = fragment
-        done += fragment.num_bytes
-        if done > limits.max_render_bytes:
-            raise TooLargeError(
-                f"expected fragments of at most {limits.max_render_bytes} bytes for one render",
-                limit=limits.max_render_bytes,
-            )
-    max_bytes = limits.max_render_bytes
-    return (yield from ask(Work(lambda: render_fragments(announced, query, fragments, max_bytes))))
 
 
 def _named_render(document: ReceiptDocument) -> str:

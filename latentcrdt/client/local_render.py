@@ -1,4 +1,7 @@
-"""Do a server's planning and rendering again from the fragments, believing none of it."""
+"""Do a server's planning and rendering again from the fragments, believing none of it.
+
+That the plan leaves no member out is the one thing that fragments alone cannot show.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from dataclasses import dataclass
 from latentcrdt.client.values import read_ids, reading
 from latentcrdt.core.documents import PlanDocument
 from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, RenderId
-from latentcrdt.core.placement import canonical_order, place
-from latentcrdt.core.plan import LayerRange, Layout, RenderPlan
+from latentcrdt.core.placement import canonical_order, place, stride_of
+from latentcrdt.core.plan import LayerRange, RenderPlan
 from latentcrdt.core.query import RenderQuery
 from latentcrdt.core.rendered import Render
 from latentcrdt.errors import TooLargeError, UnexpectedAnswerError
@@ -35,15 +39,11 @@ class AnnouncedPlan:
 
 def pinned(plan: RenderPlan) -> RenderQuery:
     """Return the query that asks for this very plan by its ids, whatever the state is by then."""
-    stride = None
-    if plan.layout is Layout.SLOTTED:
-        first, *rest = plan.placements
-        stride = rest[0].new_start - first.new_start if rest else first.seq_len
     num_layers = len(plan.geometry.layers)
     whole = plan.layers == LayerRange(0, num_layers)
     return RenderQuery(
         plan.layout,
-        stride,
+        stride_of(plan),
         tuple(p.fragment_id for p in plan.placements),
         plan.class_id,
         None if whole else f"{plan.layers.first}:{plan.layers.stop}",
@@ -70,37 +70,24 @@ def check_plan(plan: RenderPlan, query: RenderQuery) -> None:
         )
 
 
-def render_fragments(
+def plan_again(
     announced: AnnouncedPlan,
     query: RenderQuery,
-    fragments: Mapping[FragmentId, Fragment],
+    headers: Mapping[FragmentId, FragmentHeader],
     max_bytes: int,
-) -> Render:
-    """Return the render of these fragments, once it is sure to be the one that was planned.
+) -> RenderPlan:
+    """Return the plan that these headers make, if it is the one that was announced.
 
-    The order is sorted again by keys computed here, the positions are placed again from the
-    headers, and the render id must come out as the server named it: else UnexpectedAnswerError.
-    That the plan leaves no member out is the one thing that fragments alone cannot show.
+    Positions are placed again, and the render id must come out as the server named it: else
+    UnexpectedAnswerError. TooLargeError for a render over ``max_bytes``.
     """
-    # The engine loads numpy, and torch where it is installed: only whoever renders pays for it.
-    from latentcrdt.render.sort_key import sort_key  # noqa: PLC0415
-    from latentcrdt.render.stream import render  # noqa: PLC0415
-
-    order = announced.order
-    if query.order is None:
-        expected = canonical_order((sort_key(fragments[i]), i) for i in order)
-        if expected != list(order):
-            raise UnexpectedAnswerError(
-                f"render {announced.render_id}: expected the canonical order "
-                f"{list(map(str, expected))}, got {list(map(str, order))}"
-            )
-    headers = [fragments[i].header for i in order]
+    placed = [headers[i] for i in announced.order]
     layers = None
-    if query.layers is not None and headers:
-        layers = LayerRange.parse(query.layers, len(headers[0].geometry.layers))
+    if query.layers is not None and placed:
+        layers = LayerRange.parse(query.layers, len(placed[0].geometry.layers))
     plan = place(
-        headers,
-        [fragments[i].header for i in announced.prefixes],
+        placed,
+        [headers[i] for i in announced.prefixes],
         layout=query.layout,
         stride=query.stride,
         layers=layers,
@@ -116,4 +103,30 @@ def render_fragments(
             f"render {plan.render_id}: expected at most {max_bytes} bytes, got {num_bytes}",
             limit=max_bytes,
         )
-    return render(plan, fragments)
+    return plan
+
+
+def check_order(plan: RenderPlan, key_sections: Mapping[FragmentId, memoryview]) -> None:
+    """Raise UnexpectedAnswerError unless the plan's order is canonical by keys computed here.
+
+    ``key_sections`` holds the verified K of the layer that the sort key is taken from.
+    """
+    # numpy, and torch where it is installed, are loaded here: only whoever renders pays for them.
+    from latentcrdt.render.sort_key import mean_norm  # noqa: PLC0415
+
+    order = [p.fragment_id for p in plan.placements]
+    expected = canonical_order((mean_norm(plan.geometry, key_sections[i]), i) for i in order)
+    if expected != order:
+        raise UnexpectedAnswerError(
+            f"render {plan.render_id}: expected the canonical order "
+            f"{list(map(str, expected))}, got {list(map(str, order))}"
+        )
+
+
+def render_here(
+    plan: RenderPlan, fragments: Mapping[FragmentId, Fragment], reuse: Render | None
+) -> Render:
+    """Return the render of a plan that was checked."""
+    from latentcrdt.render.stream import render  # noqa: PLC0415 - as above
+
+    return render(plan, fragments, reuse=reuse)

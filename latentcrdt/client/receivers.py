@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import BinaryIO
 
 from latentcrdt.client.answers import Answer
 from latentcrdt.client.body import Meter
-from latentcrdt.core.container import (
-    PREAMBLE_BYTES,
-    RENDER_MAGIC,
-    body_offset,
-    check_magic,
-    check_padding,
-    read_preamble,
-)
-from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.container import body_offset
+from latentcrdt.core.digester import RunDigester
+from latentcrdt.core.encoding import digest
+from latentcrdt.core.fragment import Fragment, check_section
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId
 from latentcrdt.core.plan import RenderPlan
 from latentcrdt.core.reader import FragmentReader
+from latentcrdt.core.receipt import RunDigests
+from latentcrdt.core.render_reader import RenderReader
 from latentcrdt.core.rendered import Render
-from latentcrdt.errors import TooLargeError, TruncatedError
+from latentcrdt.errors import TruncatedError
 
 
 class FragmentReceiver:
@@ -76,71 +74,77 @@ class FragmentFileReceiver:
 class RenderReceiver:
     """Keeps a render's body in one buffer, taken once its plan and its length agree."""
 
-    def __init__(self, head: Answer, *, max_bytes: int, meter: Meter) -> None:
+    def __init__(
+        self,
+        head: Answer,
+        *,
+        max_bytes: int,
+        meter: Meter,
+        begin: Callable[[RenderPlan], RunDigester | None],
+    ) -> None:
+        """``begin`` may refuse a plan, and returns what digests the body (see `RenderReader`)."""
         self._announced = head.headers.get("content-length")
-        self._max_bytes = max_bytes
         self._meter = meter
-        self._head = bytearray()
-        self._plan: RenderPlan | None = None
+        self._begin = begin
+        self._reader = RenderReader(max_bytes=max_bytes, begin=self._begin_body)
         self._body = memoryview(b"")
         self._stop = 0
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes: of the plan first, then of the body."""
-        view = memoryview(data)
-        if self._plan is None:
-            view = self._feed_head(view)
-        if self._plan is not None and len(view):
-            start, self._stop = self._stop, self._stop + len(view)
-            if self._stop > len(self._body):
-                raise self._truncated(self._plan)
-            self._body[start : self._stop] = view
-        self._meter.report(len(self._head) + self._stop)
+        piece = self._reader.feed(data)
+        if self._reader.plan is not None:
+            start, self._stop = self._stop, self._stop + len(piece)
+            self._body[start : self._stop] = piece
+        self._meter.report(self._reader.num_bytes)
 
-    def finish(self) -> Render:
-        """Return the render; its bytes are as announced, and verified by nothing yet."""
-        if self._plan is None:
-            raise TruncatedError(f"the render ended inside its plan, after {len(self._head)} bytes")
-        if self._stop != len(self._body):
-            raise self._truncated(self._plan)
-        return Render(self._plan, self._body.toreadonly())
+    def finish(self) -> tuple[Render, list[RunDigests]]:
+        """Return the render, and its digests if ``begin`` asked for them."""
+        plan, digests = self._reader.finish()
+        return Render(plan, self._body.toreadonly()), digests
 
-    def _feed_head(self, view: memoryview) -> memoryview:
-        """Gather preamble, plan and padding; return what belongs to the body."""
-        view = self._gather(view, PREAMBLE_BYTES)
-        check_magic(RENDER_MAGIC, self._head)
-        if len(self._head) < PREAMBLE_BYTES:
-            return view
-        length = read_preamble(RENDER_MAGIC, self._head)
-        offset = body_offset(length)
-        view = self._gather(view, offset)
-        if len(self._head) < offset:
-            return view
-        check_padding(self._head[PREAMBLE_BYTES + length :])
-        plan = RenderPlan.decode(self._head[PREAMBLE_BYTES : PREAMBLE_BYTES + length])
-        num_bytes = offset + plan.body_bytes
-        if num_bytes > self._max_bytes:
-            raise TooLargeError(
-                f"render {plan.render_id}: expected at most {self._max_bytes} bytes, "
-                f"got {num_bytes}",
-                limit=self._max_bytes,
-            )
+    def _begin_body(self, plan: RenderPlan) -> RunDigester | None:
+        num_bytes = len(plan.framing) + plan.body_bytes
         if self._announced not in (None, str(num_bytes)):
             raise TruncatedError(
                 f"render {plan.render_id}: expected a Content-Length of {num_bytes}, "
                 f"got {self._announced}"
             )
-        self._plan = plan
+        digester = self._begin(plan)
         self._body = memoryview(bytearray(plan.body_bytes))
-        return view
+        return digester
 
-    def _gather(self, view: memoryview, upto: int) -> memoryview:
-        missing = max(upto - len(self._head), 0)
-        self._head += view[:missing]
-        return view[missing:]
 
-    def _truncated(self, plan: RenderPlan) -> TruncatedError:
+class LayerReceiver:
+    """Keeps the two sections of one layer of a fragment, whose header is known."""
+
+    def __init__(self, header: FragmentHeader, layer: int) -> None:
+        self._header = header
+        self._sections = header.keys_section(layer), header.values_section(layer)
+        self._data = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self._data += data
+        if len(self._data) > self._num_bytes:
+            raise self._truncated()
+
+    def finish(self) -> memoryview:
+        """Return the layer's verified K ``[H, T, D]``."""
+        if len(self._data) != self._num_bytes:
+            raise self._truncated()
+        view = memoryview(self._data).toreadonly()
+        keys, values = self._sections
+        check_section(self._header, keys, digest(view[: keys.size]))
+        check_section(self._header, values, digest(view[keys.size :]))
+        return view[: keys.size]
+
+    @property
+    def _num_bytes(self) -> int:
+        return sum(section.size for section in self._sections)
+
+    def _truncated(self) -> TruncatedError:
         return TruncatedError(
-            f"render {plan.render_id}: expected a body of {len(self._body)} bytes, "
-            f"got {'more' if self._stop > len(self._body) else self._stop}"
+            f"fragment {self._header.fragment_id}, layer {self._sections[0].layer}: "
+            f"expected {self._num_bytes} bytes, got {len(self._data)}"
         )

@@ -6,17 +6,15 @@ hexadecimal text; a sort key comes as a number and, exactly, as ``float.hex``.
 
 from __future__ import annotations
 
-from typing import Any
-
 from typing_extensions import TypedDict
 
 from latentcrdt.core.compatibility import class_of
-from latentcrdt.core.encoding import DIGEST_BYTES, as_int, as_list, as_text
 from latentcrdt.core.header import FragmentHeader
-from latentcrdt.core.ids import Digest, FragmentId
+from latentcrdt.core.ids import FragmentId
+from latentcrdt.core.placement import stride_of
 from latentcrdt.core.plan import SPEC_VERSION, Placement, RenderPlan
-from latentcrdt.core.receipt import Receipt, RunDigests
-from latentcrdt.errors import DigestMismatchError, MalformedError
+from latentcrdt.core.receipt import Receipt
+from latentcrdt.core.reuse import Reuse
 
 
 class HeaderDocument(TypedDict):
@@ -52,6 +50,8 @@ class PlanDocument(TypedDict):
     model_id: str
     dtype: str
     layout: str
+    stride: int | None
+    """Tokens between slots with layout ``slotted``, None otherwise."""
     base: int
     next_position: int
     num_tokens: int
@@ -87,10 +87,32 @@ class ClosePairDocument(TypedDict):
     relative_gap: float
 
 
+class FragmentReuseDocument(TypedDict):
+    """In how many of a fragment's rendered sections the rows came from the earlier render."""
+
+    id: str
+    delta: int
+    layers: int
+    keys_reused: int
+    values_reused: int
+
+
+class ReuseDocument(TypedDict):
+    """What of a render an earlier one held already. Local: no part of a receipt."""
+
+    render_id: str
+    previous_render_id: str
+    body_bytes: int
+    reused_bytes: int
+    fragments: list[FragmentReuseDocument]
+
+
 class ReceiptDocument(TypedDict):
     """A receipt: the plan, the keys and the digests."""
 
     plan: PlanDocument
+    order: str
+    """``canonical`` when the fragments stand in the order of their keys, else ``bag``."""
     keys: list[SortKeyDocument]
     close_pairs: list[ClosePairDocument]
     sections: list[SectionDocument]
@@ -121,6 +143,7 @@ def plan_document(plan: RenderPlan) -> PlanDocument:
         "model_id": plan.geometry.model_id,
         "dtype": str(plan.geometry.dtype),
         "layout": str(plan.layout),
+        "stride": stride_of(plan),
         "base": plan.base,
         "next_position": plan.next_position,
         "num_tokens": plan.num_tokens,
@@ -135,6 +158,7 @@ def receipt_document(receipt: Receipt) -> ReceiptDocument:
     """Return the readable form of a receipt."""
     return {
         "plan": plan_document(receipt.plan),
+        "order": "canonical" if receipt.is_canonical else "bag",
         "keys": [
             {"id": str(p.fragment_id), "key": key, "key_hex": key.hex()}
             for p, key in zip(receipt.plan.placements, receipt.keys, strict=True)
@@ -155,32 +179,31 @@ def receipt_document(receipt: Receipt) -> ReceiptDocument:
     }
 
 
-def read_receipt(document: Any, plan: RenderPlan) -> Receipt:
-    """Return the receipt that a document spells for a plan that is already in hand.
-
-    Raises MalformedError for another shape, DigestMismatchError when it names another render.
-    """
-    try:
-        named = document["plan"]["render_id"]
-        keys = tuple(float.fromhex(as_text(k["key_hex"], "key_hex", 64)) for k in document["keys"])
-        sections = as_list(document["sections"], "sections")
-        digests = tuple(
-            RunDigests(
-                as_int(d["layer"], "layer", 0, len(plan.geometry.layers) - 1),
-                FragmentId.parse(as_text(d["fragment"], "fragment", 2 * DIGEST_BYTES)),
-                Digest.parse(as_text(d["keys"], "keys", 2 * DIGEST_BYTES)),
-                Digest.parse(as_text(d["values"], "values", 2 * DIGEST_BYTES)),
-            )
-            for d in sections
-        )
-    except (KeyError, TypeError, IndexError, OverflowError) as error:
-        raise MalformedError(f"expected a receipt, got another document: {error!r}") from error
-    if named != str(plan.render_id) or len(keys) != len(plan.placements):
-        raise DigestMismatchError(
-            f"expected a receipt for render {plan.render_id} of {len(plan.placements)} fragments, "
-            f"got one for {named!r:.80} of {len(keys)}"
-        )
-    return Receipt(plan, keys, digests)
+def reuse_document(reuse: Reuse) -> ReuseDocument:
+    """Return the readable form of what was reused, fragment by fragment in render order."""
+    plan = reuse.plan
+    entries: dict[FragmentId, FragmentReuseDocument] = {
+        p.fragment_id: {
+            "id": str(p.fragment_id),
+            "delta": p.delta,
+            "layers": 0,
+            "keys_reused": 0,
+            "values_reused": 0,
+        }
+        for p in (*plan.prefixes, *plan.placements)
+    }
+    for r in reuse.runs:
+        entry = entries[r.run.placement.fragment_id]
+        entry["layers"] += 1
+        entry["keys_reused"] += r.keys
+        entry["values_reused"] += r.values
+    return {
+        "render_id": str(plan.render_id),
+        "previous_render_id": str(reuse.previous.render_id),
+        "body_bytes": plan.body_bytes,
+        "reused_bytes": reuse.reused_bytes,
+        "fragments": list(entries.values()),
+    }
 
 
 def _placement(placement: Placement) -> PlacementDocument:

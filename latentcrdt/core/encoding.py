@@ -20,6 +20,13 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 DIGEST_BYTES = 32
 """Length of a BLAKE3 digest."""
 
+MAX_ELEMENTS = 1 << 18
+"""Elements of all arrays of one object together.
+
+One byte of msgpack can stand for an array that takes sixty: without this bound a header of 16 MiB
+unpacks to more than a gigabyte. It allows 4096 layers and fifty thousand fragments in a plan.
+"""
+
 
 class Hasher:
     """An incremental BLAKE3 hash of one thread (all cores in one request would starve others)."""
@@ -53,15 +60,25 @@ def decode(kind: str, version: int, data: Buffer) -> list[Any]:
     Raises MalformedError for bytes that are no such array, UnsupportedVersionError for another
     version of it.
     """
+    num_elements = 0
+
+    def count(elements: list[Any]) -> list[Any]:
+        nonlocal num_elements
+        num_elements += len(elements)
+        if num_elements > MAX_ELEMENTS:
+            raise ValueError(f"more than {MAX_ELEMENTS} elements")
+        return elements
+
     try:
-        value = msgpack.unpackb(data, raw=False, strict_map_key=False)
-    except (
-        ValueError,
-        TypeError,  # a map whose key is an array or a map
-        RecursionError,
-        OverflowError,
-        msgpack.UnpackException,
-    ) as error:
+        value = msgpack.unpackb(
+            data,
+            raw=False,
+            list_hook=count,
+            max_array_len=MAX_ELEMENTS,
+            max_map_len=0,
+            max_ext_len=0,
+        )
+    except (ValueError, RecursionError, OverflowError, msgpack.UnpackException) as error:
         raise MalformedError(f"expected one msgpack array of kind {kind!r}: {error!r}") from error
     if not isinstance(value, list) or len(value) < 2 or value[0] != kind:
         raise MalformedError(f"expected a msgpack array that starts with {kind!r}")

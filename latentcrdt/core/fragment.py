@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from latentcrdt.core.container import FRAGMENT_MAGIC, frame, split
 from latentcrdt.core.encoding import Buffer, digest
 from latentcrdt.core.geometry import Geometry
-from latentcrdt.core.header import FragmentHeader, LatentInputs, Section, SectionDigests
+from latentcrdt.core.header import (
+    FragmentHeader,
+    LatentInputs,
+    Section,
+    SectionDigests,
+    pack_token_ids,
+)
 from latentcrdt.core.ids import Digest, FragmentId
 from latentcrdt.errors import DigestMismatchError, TruncatedError
 
@@ -99,7 +105,7 @@ class Fragment:
             seq_len,
             tuple(SectionDigests(Digest(digest(k)), Digest(digest(v))) for k, v in layers),
             prefix,
-            None if token_ids is None else tuple(token_ids),
+            None if token_ids is None else pack_token_ids(token_ids),
             latent,
         )
         for section, part in zip(header.sections, parts, strict=True):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+import sys
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -75,8 +77,11 @@ class FragmentHeader:
     """One entry per layer."""
     prefix: FragmentId | None = None
     """The fragment that this one was captured behind."""
-    token_ids: tuple[int, ...] | None = None
-    """The tokens, ``LATENT_TOKEN`` for latent rows, or None when the sender withholds them."""
+    token_bytes: bytes | None = None
+    """The token ids as little-endian int32, or None when the sender withholds them.
+
+    Kept as bytes: a header may hold millions of them, and few readers look at any.
+    """
     latent_inputs: LatentInputs | None = None
 
     def __post_init__(self) -> None:
@@ -87,12 +92,9 @@ class FragmentHeader:
                 f"digests: expected one pair for each of {len(self.geometry.layers)} layers, "
                 f"got {len(self.digests)}"
             )
-        if self.token_ids is not None:
-            if len(self.token_ids) != self.seq_len:
-                raise MalformedError(
-                    f"token_ids: expected {self.seq_len} of them, got {len(self.token_ids)}"
-                )
-            if any(not LATENT_TOKEN <= t < 2**31 for t in self.token_ids):
+        if self.token_bytes is not None:
+            as_bytes(self.token_bytes, "token_ids", 4 * self.seq_len)
+            if min(_int32s(self.token_bytes)) < LATENT_TOKEN:
                 raise MalformedError("token_ids: expected ids in [-1, 2^31)")
         if self.latent_inputs is not None:
             as_int(self.latent_inputs.width, "latent_inputs width", 1, MAX_WIDTH)
@@ -104,10 +106,15 @@ class FragmentHeader:
         """Position after the last token at capture."""
         return self.start + self.seq_len
 
+    @property
+    def token_ids(self) -> tuple[int, ...] | None:
+        """The tokens, ``LATENT_TOKEN`` for latent rows, or None when the sender withholds them."""
+        return None if self.token_bytes is None else tuple(_int32s(self.token_bytes))
+
     @cached_property
     def num_latent_rows(self) -> int:
         """How many of the tokens are latent rows (0 when the token ids are not known)."""
-        return 0 if self.token_ids is None else self.token_ids.count(LATENT_TOKEN)
+        return 0 if self.token_bytes is None else _int32s(self.token_bytes).count(LATENT_TOKEN)
 
     @cached_property
     def sections(self) -> tuple[Section, ...]:
@@ -131,9 +138,6 @@ class FragmentHeader:
     @cached_property
     def encoded(self) -> bytes:
         """The canonical header bytes."""
-        tokens = None
-        if self.token_ids is not None:
-            tokens = struct.pack(f"<{self.seq_len}i", *self.token_ids)
         latent = self.latent_inputs
         model_id, dtype, ropes, layers = self.geometry.fields()
         rows = [spec.rows(self.seq_len) for spec in self.geometry.layers]
@@ -148,7 +152,7 @@ class FragmentHeader:
                 self.start,
                 self.seq_len,
                 self.prefix and bytes(self.prefix),
-                tokens,
+                self.token_bytes,
                 latent and [latent.width, bytes(latent.digest)],
                 [[bytes(pair.keys), bytes(pair.values)] for pair in self.digests],
             ],
@@ -169,10 +173,6 @@ class FragmentHeader:
         model_id, dtype, ropes, layers, start, seq_len, prefix, tokens, latent, digests = fields
         specs = [as_list(v, "layer", 7) for v in as_list(layers, "layers")]
         geometry = Geometry.from_fields(model_id, dtype, ropes, [v[:6] for v in specs])
-        as_int(seq_len, "seq_len", 1, MAX_POSITION)
-        token_ids = None
-        if tokens is not None:
-            token_ids = struct.unpack(f"<{seq_len}i", as_bytes(tokens, "token_ids", 4 * seq_len))
         if latent is not None:
             width, latent_digest = as_list(latent, "latent_inputs", 2)
             latent = LatentInputs(width, _digest(latent_digest))
@@ -182,7 +182,7 @@ class FragmentHeader:
             seq_len,
             tuple(_pair(v) for v in as_list(digests, "digests")),
             None if prefix is None else FragmentId(_digest(prefix)),
-            token_ids,
+            tokens,
             latent,
         )
         check_one_spelling("fragment header", data, header.encoded)
@@ -203,6 +203,21 @@ class FragmentHeader:
         if self.latent_inputs is not None:
             size = self.num_latent_rows * self.latent_inputs.width * geometry.dtype.itemsize
             yield Section(None, "latent_inputs", offset, size, self.latent_inputs.digest)
+
+
+def pack_token_ids(token_ids: Sequence[int]) -> bytes:
+    """Return token ids as a header holds them; MalformedError for what is no int32."""
+    try:
+        return struct.pack(f"<{len(token_ids)}i", *token_ids)
+    except struct.error as error:
+        raise MalformedError(f"token_ids: expected ids in [-1, 2^31): {error}") from error
+
+
+def _int32s(data: bytes) -> array[int]:
+    numbers = array("i", data)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
 
 
 def _digest(value: Any) -> Digest:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Self
 
-from latentcrdt.core.encoding import DIGEST_BYTES, digest
+from latentcrdt.core.encoding import DIGEST_BYTES
 from latentcrdt.errors import InvalidIdError, InvalidStateNameError
 
 STATE_NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
-"""DESIGN section 4. Names never reach a file system or a bucket: their hash does."""
+"""DESIGN section 4. No name is ever a path."""
 
 _STATE_NAME = re.compile(STATE_NAME_PATTERN.removesuffix("$") + r"\Z")
 
@@ -66,8 +66,3 @@ class StateName(str):
                 expected=STATE_NAME_PATTERN,
             )
         return super().__new__(cls, text)
-
-    @property
-    def key(self) -> Digest:
-        """The digest under which stores file this state."""
-        return Digest(digest(self.encode()))

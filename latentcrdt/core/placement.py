@@ -66,6 +66,17 @@ def place(
     )
 
 
+def stride_of(plan: RenderPlan) -> int | None:
+    """Return the stride by which `place` makes this plan; None unless its layout is slotted.
+
+    A single fragment stands where it does whatever the stride: the least that fits is named.
+    """
+    if plan.layout is not Layout.SLOTTED:
+        return None
+    first, *rest = plan.placements
+    return rest[0].new_start - first.new_start if rest else first.seq_len
+
+
 def _check_class(header: FragmentHeader, first: FragmentHeader) -> None:
     if class_of(header) != class_of(first):
         raise IncompatibleFragmentsError(

@@ -41,9 +41,14 @@ class Receipt:
     @property
     def close_pairs(self) -> list[tuple[FragmentId, FragmentId, float]]:
         """Neighbours in the canonical order whose keys are within ``CLOSE_GAP``, with the gap."""
-        ordered = sorted(zip(self.keys, (p.fragment_id for p in self.plan.placements), strict=True))
-        gaps = ((a, b, (y - x) / y if y else 0.0) for (x, a), (y, b) in pairwise(ordered))
+        ordered = pairwise(sorted(self._keyed))
+        gaps = ((a, b, (y - x) / y if y else 0.0) for (x, a), (y, b) in ordered)
         return [(a, b, gap) for a, b, gap in gaps if gap < CLOSE_GAP]
+
+    @property
+    def is_canonical(self) -> bool:
+        """Whether the plan's order is that of the keys; otherwise a caller chose it: BagMerge."""
+        return sorted(self._keyed) == self._keyed
 
     def check(self, actual: Sequence[RunDigests]) -> None:
         """Raise DigestMismatchError, naming the first differing section, unless all are equal."""
@@ -52,15 +57,30 @@ class Receipt:
                 f"render {self.plan.render_id}: expected {len(self.digests)} section digests, "
                 f"got {len(actual)}"
             )
-        for expected, got in zip(self.digests, actual, strict=True):
-            if expected != got:
-                part = "keys" if expected.keys != got.keys else "values"
-                raise DigestMismatchError(
-                    f"render {self.plan.render_id}, layer {expected.layer}, {part} of fragment "
-                    f"{expected.fragment_id}: expected digest {getattr(expected, part)}, "
-                    f"got {getattr(got, part)}",
-                    id=str(self.plan.render_id),
-                    layer=expected.layer,
-                    part=part,
-                    fragment=str(expected.fragment_id),
-                )
+        for index, got in enumerate(actual):
+            self.check_section(index, "keys", got.keys)
+            self.check_section(index, "values", got.values)
+
+    def check_section(self, index: int, part: str, actual: Digest) -> None:
+        """Raise DigestMismatchError, naming layer, part and fragment, unless one digest is equal.
+
+        ``index`` counts in ``digests``; ``part`` is ``keys`` or ``values``.
+        """
+        claimed = self.digests[index]
+        expected = claimed.keys if part == "keys" else claimed.values
+        if actual != expected:
+            raise DigestMismatchError(
+                f"render {self.plan.render_id}, layer {claimed.layer}, {part} of fragment "
+                f"{claimed.fragment_id}: expected digest {expected}, got {actual}",
+                id=str(self.plan.render_id),
+                layer=claimed.layer,
+                part=part,
+                fragment=str(claimed.fragment_id),
+                expected=str(expected),
+                actual=str(actual),
+            )
+
+    @property
+    def _keyed(self) -> list[tuple[float, FragmentId]]:
+        ids = (p.fragment_id for p in self.plan.placements)
+        return list(zip(self.keys, ids, strict=True))

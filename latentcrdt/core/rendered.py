@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from latentcrdt.core.container import RENDER_MAGIC, split
+from latentcrdt.core.digester import RunDigester
 from latentcrdt.core.encoding import Buffer, Hasher
 from latentcrdt.core.ids import Digest
 from latentcrdt.core.plan import LayerRange, RenderPlan
@@ -63,25 +63,9 @@ class Render:
         A run's digest is over its rows ``[H, rows, D]``, gathered head by head, so that a render
         can be checked without its fragments, and a fragment's part of it alone.
         """
-        geometry = self.plan.geometry
-        digests = []
-        for layer in range(self.plan.layers.first, self.plan.layers.stop):
-            keys = self._run_digests(layer, self.keys(layer), geometry.key_row_bytes(layer))
-            values = self._run_digests(layer, self.values(layer), geometry.value_row_bytes(layer))
-            for run, k, v in zip(self.plan.runs(layer), keys, values, strict=True):
-                digests.append(RunDigests(layer, run.placement.fragment_id, k, v))
-        return digests
-
-    def _run_digests(self, layer: int, data: memoryview, row_bytes: int) -> Iterator[Digest]:
-        head_bytes = self.plan.num_rows(layer) * row_bytes
-        offset = 0
-        for run in self.plan.runs(layer):
-            size = run.num_rows * row_bytes
-            hasher = Hasher()
-            for start in range(offset, len(data), head_bytes):
-                hasher.update(data[start : start + size])
-            yield Digest(hasher.digest())
-            offset += size
+        digester = RunDigester(self.plan)
+        digester.feed(self.body)
+        return digester.finish()
 
     def _offset(self, layer: int) -> int:
         carried: LayerRange = self.plan.layers

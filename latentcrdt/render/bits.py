@@ -64,7 +64,7 @@ def narrow(values: NDArray[np.floating], dtype: Dtype) -> NDArray[np.unsignedint
     """Return the bits of the values rounded to nearest, ties to even."""
     if dtype is Dtype.BF16:
         # No bf16 in numpy. Adding half of the dropped part, less one unless the kept part is odd,
-        # carries exactly when nearest-even says so; K is finite and far from overflow.
+        # carries exactly when nearest-even says so, to infinity where the largest is exceeded.
         bits = values.view(np.uint32)
         odd = (bits >> np.uint32(16)) & np.uint32(1)
         return ((bits + np.uint32(0x7FFF) + odd) >> np.uint32(16)).astype(UNSIGNED[dtype])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,8 +23,10 @@ class Rows:
     bits: Bits
     """``[H, rows, D]``"""
     dtype: Dtype
-    table: RotationTable | None
-    """None: the bytes are copied verbatim (V, delta 0, layers without rope)."""
+    table: RotationTable | None = None
+    """None: the bytes are copied verbatim (V, delta 0, layers without rope, turned already)."""
+    on_written: Callable[[Bits], None] | None = None
+    """Told of every stretch of turned rows ``[heads, rows, D]``, in order, while it is in cache."""
 
     @property
     def num_rows(self) -> int:
@@ -42,6 +44,8 @@ class Rows:
             np.copyto(into, self.bits[heads])
         else:
             engine.rotate(self.bits[heads], into, self.dtype, self.table)
+            if self.on_written is not None:
+                self.on_written(into)
 
     def split(self, heads: slice, max_bytes: int) -> Iterator[Rows]:
         """Yield the chosen heads in runs of at most ``max_bytes`` each."""
@@ -54,21 +58,23 @@ def keys_rows(fragment: Fragment, layer: int, run: RowRun) -> Rows:
     """Return a run of a fragment's K, with the table that takes it to its new position."""
     geometry, delta = fragment.header.geometry, run.placement.delta
     rope = geometry.rope_of(layer)
-    table = None
+    shape = (run.section_rows, geometry.layers[layer].key_dim)
+    rows = section_rows(fragment.keys(layer), shape, geometry.dtype, run.first_row, run.num_rows)
     if rope is not None and delta != 0:
-        table = rotation_table(rope, delta, geometry.dtype)
-    return _rows(fragment.keys(layer), geometry.layers[layer].key_dim, geometry.dtype, run, table)
+        rows = replace(rows, table=rotation_table(rope, delta, geometry.dtype))
+    return rows
 
 
 def values_rows(fragment: Fragment, layer: int, run: RowRun) -> Rows:
     """Return a run of a fragment's V, which no position changes."""
     geometry = fragment.header.geometry
-    dim = geometry.layers[layer].value_dim
-    return _rows(fragment.values(layer), dim, geometry.dtype, run, None)
+    shape = (run.section_rows, geometry.layers[layer].value_dim)
+    return section_rows(fragment.values(layer), shape, geometry.dtype, run.first_row, run.num_rows)
 
 
-def _rows(
-    section: Buffer, dim: int, dtype: Dtype, run: RowRun, table: RotationTable | None
+def section_rows(
+    section: Buffer, shape: tuple[int, int], dtype: Dtype, first_row: int, num_rows: int
 ) -> Rows:
-    bits = as_bits(section, dtype).reshape(-1, run.section_rows, dim)
-    return Rows(bits[:, run.first_row : run.first_row + run.num_rows], dtype, table)
+    """Return rows of a section as they stand in it; ``shape`` is one head's ``[T, D]``."""
+    bits = as_bits(section, dtype).reshape(-1, *shape)
+    return Rows(bits[:, first_row : first_row + num_rows], dtype)

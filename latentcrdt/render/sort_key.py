@@ -6,15 +6,17 @@ library version can change a bit; numpy's + and * and sqrt on binary64 are corre
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
-from latentcrdt.core.geometry import Dtype
-from latentcrdt.errors import NonFiniteKeysError
+from latentcrdt.core.geometry import Dtype, Geometry
+from latentcrdt.errors import NonFiniteKeysError, StoreFullError
 from latentcrdt.render.bits import LARGEST_KEY, as_bits, flush, magnitude_mask, widen
 
 CHUNK_ELEMENTS = 1 << 18
@@ -41,11 +43,15 @@ def check_keys(fragment: Fragment) -> None:
 
 
 def sort_key(fragment: Fragment) -> float:
-    """Return the mean norm of the middle layer's keys, in binary64 (RENDER_SPEC section 3)."""
-    header = fragment.header
-    layer = header.geometry.key_layer
-    dim, dtype = header.geometry.layers[layer].key_dim, header.geometry.dtype
-    bits = as_bits(fragment.keys(layer), dtype).reshape(-1, dim)  # [H * T_m, D], h-major
+    """Return the key by which a fragment is sorted (RENDER_SPEC section 3)."""
+    geometry = fragment.header.geometry
+    return mean_norm(geometry, fragment.keys(geometry.key_layer))
+
+
+def mean_norm(geometry: Geometry, keys: Buffer) -> float:
+    """Return the mean norm, in binary64, of the K ``[H, T, D]`` of the geometry's ``key_layer``."""
+    dim, dtype = geometry.layers[geometry.key_layer].key_dim, geometry.dtype
+    bits = as_bits(keys, dtype).reshape(-1, dim)  # [H * T_m, D], h-major
     norms = _scratch(len(bits))
     done = 0
     for rows in _chunks(bits, max(1, CHUNK_ELEMENTS // dim)):
@@ -79,7 +85,12 @@ def _scratch(count: int) -> NDArray[np.float64]:
     if count <= MAX_NORMS_IN_MEMORY:
         return np.empty(count, dtype=np.float64)
     with tempfile.TemporaryFile() as file:
-        return np.memmap(file, dtype=np.float64, mode="w+", shape=(count,))
+        try:
+            # Reserved first: a page of a mapping that finds no room ends the process.
+            os.posix_fallocate(file.fileno(), 0, count * np.dtype(np.float64).itemsize)
+        except OSError as error:
+            raise StoreFullError(f"no room for {count} norms in the temporary folder") from error
+        return np.memmap(file, dtype=np.float64, mode="r+", shape=(count,))
 
 
 def _chunks(

@@ -7,7 +7,7 @@ and `run_digests` for a receipt, which hashes without keeping anything.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -19,9 +19,12 @@ from latentcrdt.core.ids import Digest, FragmentId
 from latentcrdt.core.plan import RenderPlan
 from latentcrdt.core.receipt import RunDigests
 from latentcrdt.core.rendered import Render
+from latentcrdt.core.reuse import Reuse
+from latentcrdt.render.digested import DigestedRows, KeysDigests, run_name
 from latentcrdt.render.engine import Engine
-from latentcrdt.render.rows import Rows, keys_rows, values_rows
+from latentcrdt.render.rows import Rows
 from latentcrdt.render.selection import select_engine
+from latentcrdt.render.sources import FragmentRows, ReusedRows, RowSource
 
 BUFFER_BYTES = 4 << 20
 """Size of the pooled buffer in which a stream assembles its chunks."""
@@ -29,20 +32,28 @@ BUFFER_BYTES = 4 << 20
 DIRECT_BYTES = 256 << 10
 """Unturned rows at least this long leave from where they lie; shorter ones are gathered first."""
 
-KeysDigests = MutableMapping[tuple[FragmentId, int, int, int], Digest]
-"""Known digests of turned keys, by (fragment, layer, delta, first row of the run)."""
-
 _buffers: deque[NDArray[np.uint8]] = deque(maxlen=8)
 
 
 def render(
-    plan: RenderPlan, fragments: Mapping[FragmentId, Fragment], *, engine: Engine | None = None
+    plan: RenderPlan,
+    fragments: Mapping[FragmentId, Fragment],
+    *,
+    reuse: Render | None = None,
+    engine: Engine | None = None,
 ) -> Render:
-    """Return the whole render in memory."""
+    """Return the whole render in memory.
+
+    Rows that an earlier render, ``reuse``, holds are copied from there; of the fragments only
+    `Reuse.lacking` of the two plans need to be given. FragmentNotFoundError names one that is not.
+    """
     engine = engine or select_engine()
+    source: RowSource = FragmentRows(fragments)
+    if reuse is not None:
+        source = ReusedRows(Reuse(plan, reuse.plan), reuse, source)
     body = np.empty(plan.body_bytes, dtype=np.uint8)
     offset = 0
-    for size, runs in _sections(plan, fragments):
+    for size, runs in _sections(plan, source):
         _assemble(body[offset : offset + size], runs, engine, slice(None))
         offset += size
     return Render(plan, body.data.toreadonly())
@@ -54,19 +65,24 @@ def render_chunks(
     *,
     start: int = 0,
     stop: int | None = None,
+    known: KeysDigests | None = None,
     engine: Engine | None = None,
 ) -> Iterator[memoryview]:
     """Yield the bytes ``start`` to ``stop`` of the render stream, framing included.
 
     A view is valid until the next one is asked for. Memory is bounded by ``BUFFER_BYTES`` and an
     engine's scratch, whatever the size of the render. Sections outside the range cost nothing.
+    Digests of keys that are turned on the way are added to ``known``: a receipt will want them.
     """
     engine = engine or select_engine()
+    source: RowSource = FragmentRows(fragments)
+    if known is not None:
+        source = DigestedRows(source, known)
     total = len(plan.framing) + plan.body_bytes
     stop = total if stop is None else min(stop, total)
     yield from _clip(iter([memoryview(plan.framing)]), 0, start, stop)
     position = len(plan.framing)
-    for size, runs in _sections(plan, fragments):
+    for size, runs in _sections(plan, source):
         if start < position + size and position < stop:
             yield from _clip(_section_chunks(runs, engine), position, start, stop)
         position += size
@@ -86,37 +102,30 @@ def run_digests(
     """
     engine = engine or select_engine()
     known = {} if known is None else known
+    source = FragmentRows(fragments)
     for layer in range(plan.layers.first, plan.layers.stop):
         for run in plan.runs(layer):
-            placement = run.placement
-            fragment = fragments[placement.fragment_id]
-            pair = fragment.header.digests[layer]
+            fragment_id = run.placement.fragment_id
+            pair = fragments[fragment_id].header.digests[layer]
             whole = run.num_rows == run.section_rows
-            keys = keys_rows(fragment, layer, run)
+            keys = source.keys(layer, run)
             if keys.table is None and whole:
                 keys_digest = pair.keys
             else:
-                name = (placement.fragment_id, layer, placement.delta, run.first_row)
+                name = run_name(layer, run)
                 # Not `in` and then `[]`: a bounded mapping may forget in between.
                 keys_digest = known.get(name) or _digest(keys, engine)
                 known[name] = keys_digest
-            values_digest = (
-                pair.values if whole else _digest(values_rows(fragment, layer, run), engine)
-            )
-            yield RunDigests(layer, placement.fragment_id, keys_digest, values_digest)
+            values_digest = pair.values if whole else _digest(source.values(layer, run), engine)
+            yield RunDigests(layer, fragment_id, keys_digest, values_digest)
 
 
-def _sections(
-    plan: RenderPlan, fragments: Mapping[FragmentId, Fragment]
-) -> Iterator[tuple[int, list[Rows]]]:
+def _sections(plan: RenderPlan, source: RowSource) -> Iterator[tuple[int, list[Rows]]]:
     """Yield the size and the runs of every carried section, K before V, in stream order."""
     for layer in range(plan.layers.first, plan.layers.stop):
         runs = plan.runs(layer)
-        for size, rows_of in (
-            (plan.keys_bytes(layer), keys_rows),
-            (plan.values_bytes(layer), values_rows),
-        ):
-            yield size, [rows_of(fragments[r.placement.fragment_id], layer, r) for r in runs]
+        yield plan.keys_bytes(layer), [source.keys(layer, run) for run in runs]
+        yield plan.values_bytes(layer), [source.values(layer, run) for run in runs]
 
 
 def _section_chunks(runs: list[Rows], engine: Engine) -> Iterator[memoryview]:

@@ -54,7 +54,7 @@ def pair_indices(rope: RopeDescriptor) -> tuple[NDArray[np.intp], NDArray[np.int
     return 2 * i, 2 * i + 1
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def rotation_table(rope: RopeDescriptor, delta: int, dtype: Dtype) -> RotationTable:
     """Return the table for a delta in tokens, not 0."""
     assert delta != 0, "delta 0 copies bytes; arithmetic would change -0.0"

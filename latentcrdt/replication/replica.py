@@ -40,6 +40,9 @@ SORT_KEY_CACHE = 1 << 17
 DIGEST_CACHE = 1 << 17
 """Digests of rotated keys kept, about 300 bytes each: a receipt has one a layer and fragment."""
 
+VERIFIED_CACHE = 1 << 17
+"""Fragments remembered as hashed since the replica was opened, about 150 bytes each."""
+
 DEFAULT_QUERY = RenderQuery()
 
 
@@ -60,6 +63,7 @@ class Replica:
             HEADER_CACHE_BYTES, lambda header: len(header.encoded)
         )
         self._sort_keys: BoundedCache[FragmentId, float] = BoundedCache(SORT_KEY_CACHE)
+        self._verified: BoundedCache[FragmentId, bool] = BoundedCache(VERIFIED_CACHE)
         self._digests: BoundedCache[tuple[FragmentId, int, int, int], Digest] = BoundedCache(
             DIGEST_CACHE
         )
@@ -67,7 +71,7 @@ class Replica:
     def begin_push(self, state: StateName, *, expected_id: FragmentId | None = None) -> Push:
         """Return a push to be used as a context manager: ``write`` as bytes come, ``commit``."""
         upload = self._store.put(max_bytes=self._max_fragment_bytes, expected_id=expected_id)
-        return Push(upload, partial(self._insert, state))
+        return Push(upload, partial(self._insert_verified, state))
 
     def push(self, state: StateName, fragment: Fragment | Iterable[Buffer]) -> PushResult:
         """Push a whole fragment, or the pieces of a fragment file."""
@@ -129,7 +133,14 @@ class Replica:
         return key
 
     def fragment(self, fragment_id: FragmentId) -> Fragment:
-        """Return a fragment, whatever states it is a member of."""
+        """Return a fragment, whatever states it is a member of.
+
+        The first time since this replica was opened, all of it is hashed: what was damaged on disk
+        would otherwise be rendered under the right name. Raises CorruptFragmentError.
+        """
+        if fragment_id not in self._verified:
+            self._store.verify(fragment_id)
+            self._verified[fragment_id] = True
         return self._store.get(fragment_id)
 
     def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
@@ -178,10 +189,11 @@ class Replica:
         """Yield the bytes ``start`` to ``stop`` of a render stream, in bounded memory.
 
         The fragments are opened at once, so what can be missing is missed before the first byte.
-        A view is valid until the next one is asked for.
+        A view is valid until the next one is asked for. Turned keys are digested on their way, so
+        that the receipt, which a careful reader asks for next, costs no second rotation.
         """
         fragments = self.fragments_of(plan)
-        return stream.render_chunks(plan, fragments, start=start, stop=stop)
+        return stream.render_chunks(plan, fragments, start=start, stop=stop, known=self._digests)
 
     def receipt(self, plan: RenderPlan) -> Receipt:
         """Return the receipt of a plan; digests of rotated keys are memoised."""
@@ -194,6 +206,11 @@ class Replica:
     def close(self) -> None:
         """Close the store."""
         self._store.close()
+
+    def _insert_verified(self, name: StateName, fragment_id: FragmentId) -> bool:
+        """Make a fragment that was hashed a moment ago a member."""
+        self._verified[fragment_id] = True
+        return self._insert(name, fragment_id)
 
     def _insert(self, name: StateName, fragment_id: FragmentId) -> bool:
         """Make a durable fragment a member: on disk first, then where readers see it."""

@@ -19,7 +19,6 @@ import shutil
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from latentcrdt.core.fragment import Fragment
@@ -29,19 +28,10 @@ from latentcrdt.errors import StoreFailedError
 from latentcrdt.store.durability import Durability, io_errors
 from latentcrdt.store.lock import hold_lock
 from latentcrdt.store.membership_log import MembershipLog
-from latentcrdt.store.object_file import verify
 from latentcrdt.store.objects import ObjectTree
 from latentcrdt.store.upload import DirectoryUpload
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ScrubFinding:
-    """One object that scrubbing found damaged and took out of sight."""
-
-    fragment_id: FragmentId
-    problem: str
 
 
 class DirectoryStore:
@@ -97,6 +87,10 @@ class DirectoryStore:
         """Return a fragment's header, reading only the head of the file."""
         return self._objects.header(fragment_id)
 
+    def verify(self, fragment_id: FragmentId) -> None:
+        """Hash every section of a fragment; quarantine it when any differs."""
+        self._objects.verify(fragment_id)
+
     def has(self, fragment_id: FragmentId) -> bool:
         """Return whether the fragment is held, durably."""
         return self._objects.has(fragment_id)
@@ -122,13 +116,6 @@ class DirectoryStore:
         """Return every state and its members: a copy."""
         with self._members_lock:
             return {state: set(ids) for state, ids in self._members.items()}
-
-    def scrub(self) -> Iterator[ScrubFinding]:
-        """Hash every object again; quarantine and yield those that are damaged."""
-        for fragment_id in self.ids():
-            damage = self._objects.expel(fragment_id, verify)
-            if damage is not None:
-                yield ScrubFinding(fragment_id, damage.message)
 
     def close(self) -> None:
         """Refuse further writes and let go of the lock; fragments in hand stay readable."""

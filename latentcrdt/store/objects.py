@@ -74,6 +74,10 @@ class ObjectTree:
         """Return a fragment's header."""
         return self._read(fragment_id, read_header)
 
+    def verify(self, fragment_id: FragmentId) -> None:
+        """Hash the whole object."""
+        self._read(fragment_id, verify)
+
     def has(self, fragment_id: FragmentId) -> bool:
         """Return whether the object is there, durably."""
         if fragment_id in self._settling:
@@ -177,8 +181,9 @@ class ObjectTree:
         return (self._root / f"{n:02x}" for n in range(NUM_SHARDS))
 
     def _ids_in(self, shard: Path) -> list[FragmentId]:
-        with io_errors(f"listing {shard}"):
-            names = [entry.name for entry in shard.iterdir()]
+        with io_errors(f"listing {shard}"), os.scandir(shard) as entries:
+            # A folder or a link is none of ours, whatever its name.
+            names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         return [i for i in map(_parse, names) if i is not None and i[0] == int(shard.name, 16)]
 
     def _path(self, fragment_id: FragmentId) -> Path:

@@ -58,6 +58,9 @@ class Store(Protocol):
     def header(self, fragment_id: FragmentId) -> FragmentHeader:
         """Return a fragment's header; as ``get``, without opening the body."""
 
+    def verify(self, fragment_id: FragmentId) -> None:
+        """Hash every section of a fragment that is held; raises as ``get`` does."""
+
     def has(self, fragment_id: FragmentId) -> bool:
         """Return whether the fragment is held."""
 

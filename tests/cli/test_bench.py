@@ -23,7 +23,7 @@ def test_no_runs_are_refused():
 
 def test_the_extra_peak_is_what_an_action_takes():
     taken = extra_peak_bytes(lambda: np.ones(50 << 20, dtype=np.uint8))
-    assert 50 << 20 <= taken < 100 << 20
+    assert 49 << 20 <= taken < 60 << 20  # the kernel counts pages in batches
 
 
 def test_every_engine_renders_the_benchmark_to_the_same_digest(run):

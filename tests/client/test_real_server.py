@@ -20,6 +20,7 @@ from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.placement import canonical_order, place
 from latentcrdt.core.plan import Layout
 from latentcrdt.core.query import RenderQuery
+from latentcrdt.core.reuse import Reuse
 from latentcrdt.core.state import LatentState
 from latentcrdt.errors import (
     AmbiguousClassError,
@@ -111,6 +112,31 @@ def test_every_query_renders_alike_on_both_sides(client, name, query):
     remote = client.render(name, query)
     local = client.render(name, query, where="client")
     assert remote.to_bytes() == local.to_bytes()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [RenderQuery(layout=Layout.PARALLEL), RenderQuery(layout=Layout.SLOTTED, stride=400)],
+    ids=["parallel", "slotted"],
+)
+def test_a_grown_state_is_rendered_again_from_what_is_lacking_alone(client, name, query):
+    *old, new = make_fragments(4)
+    for fragment in old:
+        client.push(name, fragment)
+    before = client.render(name, query)
+    client.push(name, new)
+    expected = client.render(name, query).to_bytes()
+    done: list[tuple[int, int]] = []
+    again = client.render(
+        name, query, where="client", previous=before, on_progress=lambda *a: done.append(a)
+    )
+    assert again.to_bytes() == expected
+    reuse = Reuse(again.plan, before.plan)
+    fetched = [f.num_bytes for f in (*old, new) if f.fragment_id in reuse.lacking]
+    assert done[-1] == (sum(fetched), sum(fetched))
+    assert reuse.reused_bytes > 0
+    if query.layout is Layout.PARALLEL:  # in slots, what sorts behind the new one moves
+        assert reuse.lacking == [new.fragment_id]
 
 
 def test_fragments_behind_a_prefix_render_alike_on_both_sides(client, name):

@@ -8,11 +8,13 @@ import time
 import pytest
 import stamina
 
+from latentcrdt.client import local_flows
 from latentcrdt.client.local_render import pinned
-from latentcrdt.core.documents import plan_document
+from latentcrdt.core.documents import plan_document, receipt_document
 from latentcrdt.core.placement import place
 from latentcrdt.core.plan import Layout
 from latentcrdt.core.query import RenderQuery
+from latentcrdt.core.receipt import Receipt
 from latentcrdt.errors import (
     BusyError,
     ConnectionFailedError,
@@ -270,19 +272,10 @@ STREAM = render(PLAN, HELD).to_bytes()
 SWAPPED = place([fragment.header for fragment in PAIR[::-1]])
 
 
-def receipt(plan, digests=None):
-    sections = [
-        {
-            "layer": d.layer,
-            "fragment": str(d.fragment_id),
-            "keys": str(d.keys),
-            "values": str(d.values),
-        }
-        for d in (digests or run_digests(plan, HELD))
-    ]
-    keys = [{"key_hex": sort_key(HELD[p.fragment_id]).hex()} for p in plan.placements]
-    document = {"plan": plan_document(plan), "keys": keys, "close_pairs": [], "sections": sections}
-    return json_http(200, document)
+def receipt(plan):
+    keys = tuple(sort_key(HELD[p.fragment_id]) for p in plan.placements)
+    digests = tuple(run_digests(plan, HELD))
+    return json_http(200, receipt_document(Receipt(plan, keys, digests)))
 
 
 def test_a_render_is_checked_against_its_receipt(make_client, script):
@@ -426,3 +419,118 @@ def test_a_plan_of_another_shape_is_an_unexpected_answer(make_client, script, do
     script.replies = [json_http(200, document)]
     with make_client(script.url) as client, pytest.raises(UnexpectedAnswerError):
         client.render("s", where="client")
+
+
+# Renders made here, with an earlier one in hand.
+
+EARLIER = render(place([PAIR[0].header]), HELD)
+GROWN = json_http(200, plan_document(PLAN))
+NEW = http(200, PAIR[1].to_bytes())
+OLD_LAYER = bytes(PAIR[0].keys(1)) + bytes(PAIR[0].values(1))
+
+
+def header_of(fragment, stop=None):
+    return http(206, fragment.to_bytes()[:stop])
+
+
+def test_what_an_earlier_render_holds_is_not_fetched(make_client, script):
+    script.replies = [GROWN, NEW, header_of(PAIR[0]), http(200, OLD_LAYER)]
+    with make_client(script.url) as client:
+        answer = client.render("s", where="client", previous=EARLIER)
+    assert answer.to_bytes() == STREAM
+    assert [asked.path for asked in script.asked] == [
+        "/v1/states/s/plan",
+        f"/v1/fragments/{PAIR[1].fragment_id}",
+        f"/v1/fragments/{PAIR[0].fragment_id}",
+        f"/v1/fragments/{PAIR[0].fragment_id}?layers=1%3A2",
+    ]
+    assert script.asked[2].headers["range"] == "bytes=0-65535"
+
+
+def test_a_fragment_that_has_moved_is_fetched_after_all(make_client, script):
+    moved = render(place([PAIR[1].header]), HELD)  # at 0; in PLAN it stands behind the other
+    script.replies = [GROWN, http(200, PAIR[0].to_bytes()), header_of(PAIR[1]), NEW]
+    with make_client(script.url) as client:
+        answer = client.render("s", where="client", previous=moved)
+    assert answer.to_bytes() == STREAM
+    assert len(script.asked) == 4
+
+
+def test_a_header_longer_than_the_first_guess_is_asked_for_again(make_client, script, monkeypatch):
+    monkeypatch.setattr(local_flows, "HEADER_GUESS_BYTES", 100)
+    stop = 16 + len(PAIR[0].header.encoded)
+    first, second = header_of(PAIR[0], 100), header_of(PAIR[0], stop)
+    script.replies = [GROWN, NEW, first, second, http(200, OLD_LAYER)]
+    with make_client(script.url) as client:
+        assert client.render("s", where="client", previous=EARLIER).to_bytes() == STREAM
+    asked = [a.headers.get("range") for a in script.asked]
+    assert asked == [None, None, "bytes=0-99", f"bytes=0-{stop - 1}", None]
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (http(206, PAIR[1].to_bytes()), DigestMismatchError),
+        (header_of(PAIR[0], 100), TruncatedError),
+        (header_of(PAIR[0], 3), TruncatedError),
+        (http(206, b"x" * 70_000), UnexpectedAnswerError),
+        (http(200, PAIR[0].to_bytes()), UnexpectedAnswerError),
+        (http(206, b"no fragment at all"), MalformedError),
+    ],
+    ids=["another", "cut", "cut early", "too long", "whole", "no fragment"],
+)
+def test_a_wrong_header_is_refused(make_client, script, reply, error):
+    script.replies = [GROWN, NEW, reply]
+    with make_client(script.url) as client, pytest.raises(error):
+        client.render("s", where="client", previous=EARLIER)
+
+
+@pytest.mark.parametrize(
+    ("layer", "error"),
+    [
+        (OLD_LAYER[:-1], TruncatedError),
+        (OLD_LAYER + b"x", TruncatedError),
+        (b"x" + OLD_LAYER[1:], DigestMismatchError),
+        (OLD_LAYER[:-1] + b"x", DigestMismatchError),
+    ],
+)
+def test_a_wrong_layer_is_refused(make_client, script, layer, error):
+    script.replies = [GROWN, NEW, header_of(PAIR[0]), http(200, layer)]
+    with make_client(script.url) as client, pytest.raises(error):
+        client.render("s", where="client", previous=EARLIER)
+
+
+def test_a_wrong_order_is_not_believed_although_a_fragment_is_reused(make_client, script):
+    last = render(SWAPPED, HELD)
+    layers = [http(200, bytes(f.keys(1)) + bytes(f.values(1))) for f in PAIR[::-1]]
+    script.replies = [
+        json_http(200, plan_document(SWAPPED)),
+        *map(header_of, PAIR[::-1]),
+        *layers,
+    ]
+    with make_client(script.url) as client, pytest.raises(UnexpectedAnswerError, match="canonical"):
+        client.render("s", where="client", previous=last)
+
+
+# Receipts.
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda d: d["plan"].update(next_position=1), DigestMismatchError),
+        (lambda d: d.update(order="bag"), DigestMismatchError),
+        (lambda d: d["keys"][0].update(key=1.0), DigestMismatchError),
+        (lambda d: d["sections"].pop(), DigestMismatchError),
+        (lambda d: d["sections"][-1].update(values="0" * 64), DigestMismatchError),
+        (lambda d: d.update(sections=3), MalformedError),
+    ],
+    ids=["next_position", "order", "key", "fewer sections", "last digest", "no sections"],
+)
+def test_a_receipt_that_says_anything_wrong_is_refused(make_client, script, change, error):
+    keys = tuple(sort_key(HELD[p.fragment_id]) for p in PLAN.placements)
+    document = receipt_document(Receipt(PLAN, keys, tuple(run_digests(PLAN, HELD))))
+    change(document)
+    script.replies = [http(200, STREAM), json_http(200, document)]
+    with make_client(script.url) as client, pytest.raises(error):
+        client.render("s")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import msgpack
 import pytest
 from hypothesis import given
@@ -13,6 +15,31 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=5),
     max_leaves=20,
 )
+
+
+@pytest.mark.parametrize("unit", [b"\x90", b"\x91\x90", b"\x92\x01\x01", b"\x80"])
+@pytest.mark.parametrize("wrap", [b"", b"\x91"])
+def test_a_bomb_takes_no_memory(unit, wrap):
+    # 16 MiB of arrays within arrays: they once unpacked to more than a gigabyte.
+    count = (16 << 20) // (len(unit) + len(wrap))
+    bomb = b"\xdd" + count.to_bytes(4, "big") + (wrap + unit) * count
+    tracemalloc.start()
+    with pytest.raises(MalformedError):
+        decode("k", 1, bomb)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20
+
+
+def test_a_bomb_of_nested_long_arrays_takes_no_memory():
+    row = b"\xdc\xff\xff" + b"\x90" * 0xFFFF
+    bomb = b"\xdc\x00\xff" + row * 0xFF
+    tracemalloc.start()
+    with pytest.raises(MalformedError):
+        decode("k", 1, bomb)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 32 << 20
 
 
 @given(st.lists(values, max_size=6))

@@ -75,7 +75,7 @@ def test_token_ids_and_latent_inputs_survive_the_round_trip():
         {"start": 8},
         {"prefix": FragmentId(bytes(32))},
         {"prefix": None},
-        {"token_ids": (1, 2, 3, 4, 5)},
+        {"token_bytes": struct.pack("<5i", 1, 2, 3, 4, 5)},
         {"geometry": make_geometry(windows=(4,), model_id="other@0")},
     ],
 )

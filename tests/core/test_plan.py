@@ -275,7 +275,7 @@ def test_a_layer_range_outside_is_not_satisfiable(text):
         LayerRange.parse(text, 3)
 
 
-@pytest.mark.parametrize("text", ["", "1", "a:b", "-1:2", "1:2:3", "²:3"])
+@pytest.mark.parametrize("text", ["", "1", "a:b", "-1:2", "1:2:3", "²:3", "0000000001:2"])
 def test_what_is_no_layer_range_is_refused(text):
     with pytest.raises(InvalidRequestError):
         LayerRange.parse(text, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import struct
@@ -11,9 +12,11 @@ import blake3
 import msgpack
 import pytest
 
+from latentcrdt.core.documents import receipt_document
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.placement import canonical_order, place
 from latentcrdt.core.state import LatentState
+from latentcrdt.render.proof import prove
 from latentcrdt.render.sort_key import sort_key
 from latentcrdt.render.stream import render
 
@@ -105,6 +108,32 @@ def test_the_render_is_what_the_page_says():
     expected += split(example("fragment-b"), b"LCRDT-F1")[1][4:]
     expected += split(example("fragment-a"), b"LCRDT-F1")[1][8:]
     assert body == expected
+
+
+def receipt():
+    return json.loads(re.search(r"```json receipt\n(.*?)```", PAGE, re.DOTALL).group(1))
+
+
+def test_the_receipt_is_what_the_page_says():
+    document, data = receipt(), example("render")
+    _, body = split(data, b"LCRDT-R1")
+    plan, table = document["plan"], values("render")
+    assert (plan["render_id"], plan["class_id"]) == (table["render id"], table["class id"])
+    assert plan["stream_bytes"] == len(data)
+    # One head, so a run's rows lie together: B's key, A's two, B's value, A's two.
+    rows = [(body[:4], body[12:16]), (body[4:12], body[16:24])]
+    for section, (keys, rest) in zip(document["sections"], rows, strict=True):
+        assert (section["keys"], section["values"]) == (h(keys), h(rest))
+    for entry, name in zip(document["keys"], ("fragment-b", "fragment-a"), strict=True):
+        assert entry["id"] == values(name)["fragment id"]
+        assert repr(entry["key"]) == values(name)["sort key"].split(" ")[0]
+        assert float.fromhex(entry["key_hex"]) == entry["key"]
+
+
+def test_the_package_proves_the_receipt_of_the_page():
+    fragments = [Fragment.from_buffer(example(n)) for n in ("fragment-a", "fragment-b")]
+    proven = prove(receipt(), {f.fragment_id: f for f in fragments})
+    assert receipt_document(proven) == receipt()
 
 
 def test_the_package_makes_the_bytes_of_the_page():

@@ -13,6 +13,7 @@ from latentcrdt.core.geometry import Dtype
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.plan import LayerRange, Layout
 from latentcrdt.core.query import RenderQuery
+from latentcrdt.core.receipt import Receipt
 from latentcrdt.errors import (
     AmbiguousClassError,
     ClassNotFoundError,
@@ -29,6 +30,8 @@ from latentcrdt.errors import (
     TooLargeError,
     TruncatedError,
 )
+from latentcrdt.render.selection import select_engine
+from latentcrdt.render.stream import run_digests
 from latentcrdt.replication import prefix_chain
 from latentcrdt.replication.replica import Replica
 from latentcrdt.store.directory import DirectoryStore
@@ -335,6 +338,30 @@ def test_layouts_layers_and_stride_reach_the_plan(replica: Replica) -> None:
         replica.plan(NAME, RenderQuery(stride=100))
     with pytest.raises(RangeNotSatisfiableError):
         replica.plan(NAME, RenderQuery(layers="1:9"))
+
+
+def test_the_receipt_of_a_render_that_was_sent_turns_nothing_again(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push_all(replica, *(make_fragment(i, start=9) for i in range(3)))
+    plan, part = replica.plan(NAME), replica.plan(NAME, RenderQuery(layers="1:2"))
+    list(replica.render_chunks(plan))
+    expected = Receipt(
+        plan,
+        tuple(replica.sort_key(p.fragment_id) for p in plan.placements),
+        tuple(run_digests(plan, replica.fragments_of(plan))),
+    )
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("turned again")
+
+    monkeypatch.setattr(type(select_engine()), "rotate", refuse)
+    assert replica.receipt(plan) == expected
+    # The digests are of runs, whatever render they stand in: some layers, another layout.
+    assert replica.receipt(part).digests == expected.digests[3:6]
+    first = plan.placements[0].fragment_id
+    alone = replica.plan(NAME, RenderQuery(order=(first,), layout=Layout.PARALLEL))
+    assert replica.receipt(alone).digests == expected.digests[::3]
 
 
 def test_what_a_render_lacks_is_told_before_its_first_byte(tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ import pytest
 
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.store.directory import DirectoryStore
+from tests.store.damaged import damaged
 
 WRITER = """
 import os, signal, sys
 from latentcrdt.core.ids import StateName
+from tests.store.damaged import damaged
 from latentcrdt.store.directory import DirectoryStore
 from latentcrdt.testing.fragments import make_fragment
 
@@ -65,7 +67,7 @@ def check_store(root: Path, acknowledged: Iterable[str]) -> None:
     assert members <= held, "a member whose object is not there: the order was wrong"
     for fragment_id in held:
         store.get(fragment_id).verify()
-    assert list(store.scrub()) == []
+    assert list(damaged(store)) == []
     assert list((root / "quarantine").iterdir()) == []
     assert len(list((root / ".staging").iterdir())) == 1
     assert list(store._staging.iterdir()) == []

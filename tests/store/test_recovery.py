@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from latentcrdt.store.directory import DirectoryStore
 from latentcrdt.store.object_file import HEAD_BYTES
 from latentcrdt.testing.fragments import make_fragment
 from latentcrdt.testing.store_suite import MAX_BYTES, put
+from tests.store.damaged import damaged
 
 FRAGMENT, OTHER = make_fragment(1), make_fragment(2)
 
@@ -159,12 +161,12 @@ def test_the_size_of_an_object_longer_than_one_read_is_checked(tmp_path: Path, c
 def test_every_flipped_bit_is_found_by_scrubbing(tmp_path: Path) -> None:
     make_store(tmp_path)
     store = DirectoryStore(tmp_path)
-    assert list(store.scrub()) == []
+    assert list(damaged(store)) == []
     for position in range(0, len(FRAGMENT.to_bytes()), 37):
         object_path(tmp_path, FRAGMENT).write_bytes(flipped(FRAGMENT, position))
-        (finding,) = store.scrub()
+        (finding,) = damaged(store)
         assert finding.fragment_id == FRAGMENT.fragment_id
-        assert list(store.scrub()) == []
+        assert list(damaged(store)) == []
         assert list(store.ids()) == [OTHER.fragment_id]
         assert put(store, FRAGMENT)
     store.close()
@@ -183,7 +185,7 @@ def test_a_sector_that_cannot_be_read_is_a_finding(
         return real(fd, num_bytes, offset)
 
     monkeypatch.setattr(os, "pread", pread)
-    (finding,) = store.scrub()
+    (finding,) = damaged(store)
     assert finding.fragment_id == FRAGMENT.fragment_id
     assert "Input/output error" in finding.problem
     store.close()
@@ -227,3 +229,11 @@ def test_a_large_fragment_is_written_in_pieces_and_read_back(tmp_path: Path) -> 
         upload.write(data)
         assert not upload.publish()
     store.close()
+
+
+def test_folders_and_links_among_the_objects_do_not_stop_the_start(tmp_path: Path) -> None:
+    DirectoryStore(tmp_path).close()
+    (tmp_path / "obj" / "ab" / ("ab" * 32)).mkdir()
+    (tmp_path / "obj" / "cd" / ("cd" * 32)).symlink_to(tmp_path)
+    with closing(DirectoryStore(tmp_path)) as store:
+        assert list(store.ids()) == []

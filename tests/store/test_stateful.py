@@ -21,6 +21,7 @@ from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.store.directory import DirectoryStore
 from latentcrdt.testing.fragments import make_fragment
 from latentcrdt.testing.store_suite import MAX_BYTES, put
+from tests.store.damaged import damaged
 
 FRAGMENTS = {f.fragment_id: f for f in map(make_fragment, range(8))}
 NAMES = [StateName("a"), StateName("b"), StateName("0.-_")]
@@ -82,7 +83,7 @@ class DirectoryStoreMachine(RuleBasedStateMachine):
         raw = bytearray(FRAGMENTS[victim].to_bytes())
         raw[data.draw(st.integers(0, len(raw) - 1))] ^= 1 << data.draw(st.integers(0, 7))
         self.object_path(victim).write_bytes(raw)
-        assert [finding.fragment_id for finding in self.store.scrub()] == [victim]
+        assert [finding.fragment_id for finding in damaged(self.store)] == [victim]
         del self.held[victim]
 
     @invariant()

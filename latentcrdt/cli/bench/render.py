@@ -1,19 +1,14 @@
-"""``latentcrdt bench render``: each engine against copying the same bytes."""
+"""Each render engine against copying the same bytes."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Annotated
+from dataclasses import dataclass
 
 import numpy as np
-import typer
-from rich.table import Table
 
 from latentcrdt.cli.bench.measure import extra_peak_bytes, median_seconds
-from latentcrdt.cli.options import JsonOption
-from latentcrdt.cli.output import console, print_json, short, size
 from latentcrdt.core.encoding import Hasher
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.geometry import Dtype, Geometry, LayerSpec, RopeStyle
@@ -47,29 +42,17 @@ class Row:
     """BLAKE3 of the stream: the same for every engine."""
 
 
-def render(
-    megabytes: Annotated[
-        int, typer.Option("--megabytes", min=1, help="Size of the render, about.")
-    ] = 235,
-    fragments: Annotated[
-        int, typer.Option("--fragments", min=1, help="Number of fragments it is made of.")
-    ] = 2,
-    runs: Annotated[int, typer.Option("--runs", min=1, help="Runs to take the median of.")] = 7,
-    as_json: JsonOption = False,
-) -> None:
-    """Time every render engine that is installed against memcpy of the same bytes.
+def run(num_bytes: int, num_fragments: int, *, runs: int) -> list[Row]:
+    """Return the rows of every engine installed here.
 
     `K` turns nearly every byte; `K+V` is a usual render, half of which is copied.
     """
     engines = {name: load_engine(name) for name in ENGINES if importlib.util.find_spec(name)}
     rows = []
     for workload, value_dim in (("K", 1), ("K+V", HEAD_DIM)):
-        plan, made = make(megabytes * 10**6, fragments, value_dim)
-        rows += measure(workload, plan, made, engines, runs=runs)
-    if as_json:
-        print_json([asdict(row) for row in rows])
-    else:
-        _print(rows)
+        plan, fragments = make(num_bytes, num_fragments, value_dim)
+        rows += measure(workload, plan, fragments, engines, runs=runs)
+    return rows
 
 
 def measure(
@@ -127,21 +110,3 @@ def make(
         )
         fragments[fragment.fragment_id] = fragment
     return place([f.header for f in fragments.values()]), fragments
-
-
-def _print(rows: list[Row]) -> None:
-    table = Table("what", "workload", box=None, pad_edge=False)
-    for name in ("bytes", "ms", "x memcpy", "extra peak"):
-        table.add_column(name, justify="right")
-    table.add_column("digest")
-    for row in rows:
-        table.add_row(
-            row.what,
-            row.workload,
-            size(row.num_bytes),
-            f"{row.seconds * 1e3:.1f}",
-            f"{row.times_memcpy:.2f}",
-            "-" if row.extra_peak_bytes is None else size(row.extra_peak_bytes),
-            "-" if row.digest is None else short(row.digest),
-        )
-    console().print(table)

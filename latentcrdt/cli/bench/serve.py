@@ -1,4 +1,4 @@
-"""``latentcrdt bench serve``: push, fetch and render beside what they cannot be faster than."""
+"""Push, fetch and render through a real server, beside what they cannot be faster than."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-from rich.table import Table
+from latentcrdt_server.child_process import ServerProcess
 
 from latentcrdt.cli.bench.measure import median_seconds, status_bytes
-from latentcrdt.cli.options import JsonOption
-from latentcrdt.cli.output import console, print_json, size
 from latentcrdt.client import Client
 from latentcrdt.core.encoding import Hasher
 from latentcrdt.core.fragment import Fragment
@@ -33,37 +30,8 @@ LIMITS = {
 """Which row each of ours is held against."""
 
 
-def serve(
-    megabytes: Annotated[int, typer.Option("--megabytes", min=1, help="Size of a fragment.")] = 200,
-    runs: Annotated[int, typer.Option("--runs", min=1, help="Runs to take the median of.")] = 3,
-    as_json: JsonOption = False,
-) -> None:
-    """Time push, fetch and render through a real server, and show its memory.
-
-    Both ends hash everything, and a push is fsynced. The limit of a push is hashing and durably
-    writing the same bytes in this process, that of a fetch a bare loopback socket.
-    """
-    document = measure(megabytes * 10**6, runs)
-    if as_json:
-        print_json(document)
-        return
-    table = Table("what", box=None, pad_edge=False, title=f"{size(document['num_bytes'])}")
-    table.add_column("GB/s", justify="right")
-    table.add_column("of its limit", justify="right")
-    for row in document["rows"]:
-        part = row["part_of_limit"]
-        share = "-" if part is None else f"{part:.2f}"
-        table.add_row(row["what"], f"{row['bytes_per_second'] / 1e9:.2f}", share)
-    console().print(table)
-    idle, most = document["server_anonymous_bytes"]
-    console().print(f"the server's anonymous memory: {size(idle)} idle, {size(most)} at most after")
-
-
 def measure(num_bytes: int, runs: int) -> dict[str, Any]:
     """Return the document of one benchmark: rates, parts of the limits, memory."""
-    # Imported here: the server is an extra, and its absence is no reason to miss bench render.
-    from latentcrdt_server.child_process import ServerProcess  # noqa: PLC0415
-
     geometry = make_geometry(num_layers=28, num_kv_heads=8, head_dim=128)
     seq_len = max(1, num_bytes // (28 * 8 * 128 * 2 * 2))
     # A fragment that was pushed is known: every run, and the round before them, has its own.

@@ -1,0 +1,131 @@
+"""The flow of a render that is made here: fetch what it takes and no more, then do it all again.
+
+With an earlier render in hand, a fragment whose rows it holds is not fetched. Its header is, and
+where the order is canonical the layer that its sort key is computed from: so the server is believed
+no more than without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from latentcrdt.client import calls
+from latentcrdt.client.answers import Answer
+from latentcrdt.client.body import Meter, Progress
+from latentcrdt.client.flows import Download, Flow, Limits, Work, ask, fetch
+from latentcrdt.client.local_render import AnnouncedPlan, check_order, plan_again, render_here
+from latentcrdt.client.receivers import LayerReceiver
+from latentcrdt.core.container import FRAGMENT_MAGIC, PREAMBLE_BYTES, read_preamble
+from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.header import FragmentHeader
+from latentcrdt.core.ids import FragmentId, StateName
+from latentcrdt.core.query import RenderQuery
+from latentcrdt.core.rendered import Render
+from latentcrdt.core.reuse import Reuse
+from latentcrdt.errors import DigestMismatchError, TooLargeError, TruncatedError
+
+OCTETS_TYPE = "application/octet-stream"
+
+HEADER_GUESS_BYTES = 64 * 1024
+"""The header of 12,000 tokens of a large model; a longer one costs a second question."""
+
+
+def render_locally(
+    name: StateName,
+    query: RenderQuery,
+    limits: Limits,
+    on_progress: Progress | None,
+    *,
+    held: Mapping[FragmentId, Fragment],
+    previous: Render | None,
+) -> Flow[Render]:
+    """Get the plan and what is lacking of its fragments, then do the server's work again."""
+    announced = AnnouncedPlan.read((yield from ask(calls.plan(name, query))))
+    needed = dict.fromkeys((*announced.prefixes, *announced.order))
+    fetcher = _Fetcher(held, limits, on_progress)
+    seen = set() if previous is None else set(_ids(previous))
+    yield from fetcher.fetch(i for i in needed if i not in seen)
+    headers = {}
+    for fragment_id in needed:
+        fragment = fetcher.fragments.get(fragment_id)
+        headers[fragment_id] = (
+            (yield from fetch_header(fragment_id)) if fragment is None else fragment.header
+        )
+    plan = plan_again(announced, query, headers, limits.max_render_bytes)
+    if previous is not None:
+        yield from fetcher.fetch(Reuse(plan, previous.plan).lacking)
+    if query.order is None:
+        layer = plan.geometry.key_layer
+        sections = {}
+        for fragment_id in announced.order:
+            fragment = fetcher.fragments.get(fragment_id)
+            sections[fragment_id] = (
+                (yield from fetch_layer(headers[fragment_id], layer))
+                if fragment is None
+                else fragment.keys(layer)
+            )
+        yield from ask(Work(lambda: check_order(plan, sections)))
+    return (yield from ask(Work(lambda: render_here(plan, fetcher.fragments, previous))))
+
+
+def fetch_header(fragment_id: FragmentId) -> Flow[FragmentHeader]:
+    """Fetch a fragment's header alone; the id is its hash."""
+    data = yield from ask(calls.fragment_start(fragment_id, HEADER_GUESS_BYTES))
+    stop = PREAMBLE_BYTES + read_preamble(FRAGMENT_MAGIC, data)
+    if len(data) < stop and len(data) == HEADER_GUESS_BYTES:
+        data = yield from ask(calls.fragment_start(fragment_id, stop))
+    if len(data) < stop:
+        raise TruncatedError(f"fragment {fragment_id}: the file ended inside its header")
+    header = FragmentHeader.decode(data[PREAMBLE_BYTES:stop])
+    if header.fragment_id != fragment_id:
+        raise DigestMismatchError(
+            f"expected fragment {fragment_id}, got {header.fragment_id}",
+            expected=str(fragment_id),
+            actual=str(header.fragment_id),
+        )
+    return header
+
+
+def fetch_layer(header: FragmentHeader, layer: int) -> Flow[memoryview]:
+    """Fetch one layer of a fragment; return its verified K ``[H, T, D]``."""
+
+    def receiver(_head: Answer) -> LayerReceiver:
+        return LayerReceiver(header, layer)
+
+    path, params = f"/v1/fragments/{header.fragment_id}", {"layers": f"{layer}:{layer + 1}"}
+    return (yield from ask(Download(path, receiver, OCTETS_TYPE, params)))
+
+
+class _Fetcher:
+    """The whole fragments of one render, and how many bytes they took."""
+
+    def __init__(
+        self, held: Mapping[FragmentId, Fragment], limits: Limits, on_progress: Progress | None
+    ) -> None:
+        self.fragments = dict(held)
+        self._limits = limits
+        self._is_watched = on_progress is not None
+        self._meter = Meter(on_progress)
+        self._done = 0
+
+    def fetch(self, ids: Iterable[FragmentId]) -> Flow[None]:
+        """Fetch those that are not here yet, verified while they arrive."""
+        lacking = [i for i in ids if i not in self.fragments]
+        if self._is_watched:
+            for fragment_id in lacking:
+                self._meter.total += yield from ask(calls.fragment_bytes(fragment_id))
+        for fragment_id in lacking:
+            progress = self._meter.after(self._done)
+            fragment = yield from fetch(fragment_id, self._limits, progress)
+            self.fragments[fragment_id] = fragment
+            self._done += fragment.num_bytes
+            if self._done > self._limits.max_render_bytes:
+                raise TooLargeError(
+                    f"expected fragments of at most {self._limits.max_render_bytes} bytes for one "
+                    f"render",
+                    limit=self._limits.max_render_bytes,
+                )
+
+
+def _ids(render: Render) -> list[FragmentId]:
+    return [p.fragment_id for p in (*render.plan.prefixes, *render.plan.placements)]
