@@ -120,7 +120,7 @@ def render(  # noqa: PLR0917 - typer passes every option by name
                 state, query, where=where.value, previous=earlier, on_progress=on_progress
             )
         if receipt is not None:
-            spelled = receipt_document(client.receipt_for(state, rendered.plan))
+            spelled = receipt_document(client.receipt_for(state, rendered.plan, query))
             with replacing(receipt) as file:
                 file.write(json.dumps(spelled, indent=2).encode() + b"\n")
     with replacing(output) as file:

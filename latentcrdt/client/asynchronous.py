@@ -26,6 +26,7 @@ from latentcrdt.client.wire import (
     RETRY_WAITS,
     Exchange,
     Settings,
+    build_request,
     connection_errors,
     head_of,
 )
@@ -119,9 +120,11 @@ class AsyncClient:
         """Return the receipt of a render, as the server spells it now."""
         return await self._ask(calls.receipt(StateName(name), query))
 
-    async def receipt_for(self, name: str, plan: RenderPlan) -> Receipt:
+    async def receipt_for(
+        self, name: str, plan: RenderPlan, query: RenderQuery = EVERYTHING
+    ) -> Receipt:
         """Return the receipt of exactly this plan, also when the state has grown since."""
-        return await self._run(flows.receipt_for(StateName(name), plan))
+        return await self._run(flows.receipt_for(StateName(name), plan, query))
 
     async def render(
         self,
@@ -195,7 +198,7 @@ class AsyncClient:
         content = _AsyncBody(body) if isinstance(body, FragmentBody) else body
         is_blocking = isinstance(step, Download) and step.is_blocking
         intake = exchange.intake
-        request = self._http.build_request(**exchange.request_options(), content=content)
+        request = build_request(self._http, exchange, content)
         with connection_errors(request):
             response = await self._http.send(request, stream=True)
             async with aclosing(response):

@@ -24,6 +24,7 @@ from latentcrdt.client.wire import (
     RETRY_WAITS,
     Exchange,
     Settings,
+    build_request,
     connection_errors,
     head_of,
 )
@@ -121,9 +122,12 @@ class Client:
         """Return the receipt of a render, as the server spells it now."""
         return self._ask(calls.receipt(StateName(name), query))
 
-    def receipt_for(self, name: str, plan: RenderPlan) -> Receipt:
-        """Return the receipt of exactly this plan, also when the state has grown since."""
-        return self._run(flows.receipt_for(StateName(name), plan))
+    def receipt_for(self, name: str, plan: RenderPlan, query: RenderQuery = EVERYTHING) -> Receipt:
+        """Return the receipt of exactly this plan, also when the state has grown since.
+
+        ``query`` is what the plan answered.
+        """
+        return self._run(flows.receipt_for(StateName(name), plan, query))
 
     def render(
         self,
@@ -201,7 +205,7 @@ class Client:
         step: Call[Any] | Download[Any] = exchange.step
         # httpx2 says bytes, and passes any buffer on to h11, which copies it once.
         body: Any = step.body if isinstance(step, Call) else None
-        request = self._http.build_request(**exchange.request_options(), content=body)
+        request = build_request(self._http, exchange, body)
         with (
             connection_errors(request),
             closing(self._http.send(request, stream=True)) as response,

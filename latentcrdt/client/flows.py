@@ -31,7 +31,7 @@ from latentcrdt.core.plan import RenderPlan
 from latentcrdt.core.query import RenderQuery
 from latentcrdt.core.receipt import Receipt
 from latentcrdt.core.rendered import Render
-from latentcrdt.errors import FragmentNotFoundError
+from latentcrdt.errors import FragmentNotFoundError, UnexpectedAnswerError
 
 T = TypeVar("T")
 
@@ -138,18 +138,14 @@ def fetch_to(
         return header
 
 
-def receipt_for(
-    name: StateName, plan: RenderPlan, query: RenderQuery | None = None
-) -> Flow[Receipt]:
+def receipt_for(name: StateName, plan: RenderPlan, query: RenderQuery) -> Flow[Receipt]:
     """Ask for the receipt of exactly this plan, also when the state has grown since.
 
     ``query`` is what the plan answered: its own, shorter question is tried first. Only if its
     answer is another render by now is each id spelled out.
     """
-    document: ReceiptDocument | None = None
-    if query is not None:
-        document = yield from ask(calls.receipt(name, query))
-    if document is None or _named_render(document) != str(plan.render_id):
+    document: ReceiptDocument = yield from ask(calls.receipt(name, query))
+    if _named_render(document) != str(plan.render_id):
         document = yield from ask(calls.receipt(name, pinned(plan)))
     # Tens of thousands of sections take half a second to compare.
     return (yield from ask(Work(partial(read_receipt, document, plan))))
@@ -185,6 +181,11 @@ def render_remotely(
     if verify:
         receipt = yield from receipt_for(name, render.plan, query)
         receipt.check(digests)
+        if query.order is None and not receipt.is_canonical:
+            raise UnexpectedAnswerError(
+                f"render {render.plan.render_id}: expected canonical order, got fragments whose "
+                f"sort keys do not ascend"
+            )
     return render
 
 

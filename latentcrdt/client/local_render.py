@@ -13,7 +13,7 @@ from latentcrdt.core.documents import PlanDocument
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, RenderId
-from latentcrdt.core.placement import canonical_order, place, stride_of
+from latentcrdt.core.placement import canonical_order, place, starts_of, stride_of
 from latentcrdt.core.plan import LayerRange, RenderPlan
 from latentcrdt.core.query import RenderQuery
 from latentcrdt.core.rendered import Render
@@ -55,6 +55,13 @@ def check_plan(plan: RenderPlan, query: RenderQuery) -> None:
     if len({p.fragment_id for p in plan.placements}) != len(plan.placements):
         raise UnexpectedAnswerError(f"render {plan.render_id}: expected each fragment once")
     got = pinned(plan)
+    starts = starts_of(
+        [p.seq_len for p in plan.placements], base=plan.base, layout=plan.layout, stride=got.stride
+    )
+    if [p.new_start for p in plan.placements] != starts:
+        raise UnexpectedAnswerError(
+            f"render {plan.render_id}: expected fragments placed as layout {plan.layout} says"
+        )
     layers = LayerRange.parse(query.layers or ":", len(plan.geometry.layers))
     differs = {
         "layout": got.layout is not query.layout,

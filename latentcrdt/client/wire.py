@@ -116,6 +116,16 @@ def head_of(response: httpx2.Response) -> Answer:
     return Answer(response.status_code, headers)
 
 
+def build_request(
+    http: httpx2.Client | httpx2.AsyncClient, exchange: Exchange, content: Any
+) -> httpx2.Request:
+    """Return the request of one attempt; InvalidRequestError for what no URL can spell."""
+    try:
+        return http.build_request(**exchange.request_options(), content=content)
+    except httpx2.InvalidURL as error:
+        raise InvalidRequestError(f"expected a request that fits a URL: {error}") from error
+
+
 @contextmanager
 def connection_errors(request: httpx2.Request) -> Iterator[None]:
     """Turn what the HTTP library raises into ConnectionFailedError."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 from latentcrdt.core.compatibility import class_of
 from latentcrdt.core.geometry import MAX_POSITION
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId
-from latentcrdt.core.plan import LayerRange, Layout, Placement, RenderPlan
+from latentcrdt.core.plan import MAX_ENTRIES, LayerRange, Layout, Placement, RenderPlan
 from latentcrdt.errors import (
     IncompatibleFragmentsError,
     InvalidRequestError,
     NothingToRenderError,
+    TooLargeError,
 )
 
 
@@ -47,14 +49,16 @@ def place(
             f"stride: expected one of at least {longest} (the longest fragment) with layout "
             f"slotted, and none otherwise; got {stride} with {layout}"
         )
-    placements = []
-    position = base
-    for header in headers:
-        placements.append(Placement(header.fragment_id, header.start, header.seq_len, position))
-        if layout is Layout.SEQUENTIAL:
-            position += header.seq_len
-        elif stride is not None:
-            position += stride
+    if len(headers) + len(prefixes) > MAX_ENTRIES:
+        raise TooLargeError(
+            f"expected a render of at most {MAX_ENTRIES} fragments, got {len(headers)}",
+            limit=MAX_ENTRIES,
+        )
+    starts = starts_of([h.seq_len for h in headers], base=base, layout=layout, stride=stride)
+    placements = [
+        Placement(header.fragment_id, header.start, header.seq_len, start)
+        for header, start in zip(headers, starts, strict=True)
+    ]
     if max(p.new_stop for p in placements) >= MAX_POSITION:
         raise IncompatibleFragmentsError("expected a render that ends before position 2^31")
     return RenderPlan(
@@ -64,6 +68,15 @@ def place(
         tuple(placements),
         layers or LayerRange(0, len(headers[0].geometry.layers)),
     )
+
+
+def starts_of(
+    seq_lens: Sequence[int], *, base: int, layout: Layout, stride: int | None
+) -> list[int]:
+    """Return where fragments of these lengths start (RENDER_SPEC section 4)."""
+    if layout is Layout.SEQUENTIAL:
+        return list(accumulate(seq_lens[:-1], initial=base))
+    return [base + j * (stride or 0) for j in range(len(seq_lens))]
 
 
 def stride_of(plan: RenderPlan) -> int | None:

@@ -1,4 +1,4 @@
-"""Admission of pushes: how many bytes may be on their way in at once."""
+"""Admission: how much may be under way at once, so that callers share what the server has."""
 
 from __future__ import annotations
 
@@ -9,27 +9,29 @@ from latentcrdt.errors import BusyError
 
 
 class Admission:
-    """Counts the bytes of pushes under way. Used on the event loop only, so it needs no lock."""
+    """Counts what is under way. Used on the event loop only, so it needs no lock."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, what: str) -> None:
+        """``what`` names the things counted, for whoever is refused."""
         self._limit = limit
-        self.num_bytes = 0
-        """Bytes admitted and not yet done with."""
+        self._what = what
+        self.num_admitted = 0
+        """How much is admitted and not yet done with."""
 
     @contextmanager
-    def admit(self, num_bytes: int) -> Iterator[None]:
-        """Hold ``num_bytes`` for the duration of the block, or raise BusyError before it.
+    def admit(self, amount: int) -> Iterator[None]:
+        """Hold ``amount`` for the duration of the block, or raise BusyError before it.
 
-        A push that is alone is always admitted, whatever its size.
+        Whoever is alone is always admitted, whatever the amount.
         """
-        if self.num_bytes and self.num_bytes + num_bytes > self._limit:
+        if self.num_admitted and self.num_admitted + amount > self._limit:
             raise BusyError(
-                f"{self.num_bytes} bytes are on their way in and {self._limit} are allowed; "
-                f"{num_bytes} more have to wait",
+                f"{self._what}: {self.num_admitted} under way of {self._limit} allowed; "
+                f"{amount} more have to wait",
                 limit=self._limit,
             )
-        self.num_bytes += num_bytes
+        self.num_admitted += amount
         try:
             yield
         finally:
-            self.num_bytes -= num_bytes
+            self.num_admitted -= amount

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from latentcrdt.render.selection import select_engine
 from latentcrdt.replication.replica import Replica
 from latentcrdt.store.directory import DirectoryStore
-from latentcrdt_server.access import require_token
+from latentcrdt_server.access import require_own_host, require_token
 from latentcrdt_server.admission import Admission
 from latentcrdt_server.early import EarlyAnswer
 from latentcrdt_server.inventory import Inventory
@@ -22,7 +22,8 @@ from latentcrdt_server.metrics import Metrics
 from latentcrdt_server.observation import Observation
 from latentcrdt_server.openapi import describe
 from latentcrdt_server.problems import install_problems
-from latentcrdt_server.routes import fragments, operations, pushes, renders, states
+from latentcrdt_server.routes import docs, fragments, operations, pushes, renders, states
+from latentcrdt_server.scrubbing import scrubbing
 from latentcrdt_server.service import Service
 from latentcrdt_server.settings import Settings
 from latentcrdt_server.tokens import Tokens
@@ -36,13 +37,15 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        tokens = None if settings.token_file is None else Tokens.read(settings.token_file)
         # Loads torch and proves the engine before the first caller has to wait for it.
         engine = await run_in_threadpool(select_engine)
         with (
             closing(await run_in_threadpool(DirectoryStore, settings.data_dir)) as store,
             closing(Replica(store, max_fragment_bytes=settings.max_fragment_bytes)) as replica,
+            scrubbing(store),
         ):
-            app.state.service = _service(settings, store, replica, metrics)
+            app.state.service = _service(settings, store, replica, tokens, metrics)
             log.info("open", data_dir=str(settings.data_dir), engine=engine.name)
             yield
         log.info("closed", data_dir=str(settings.data_dir))
@@ -52,12 +55,16 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("latentcrdt"),
         description="A replicated store of transformer latent state.",
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
     for resource in (pushes, fragments, states, renders):
-        app.include_router(resource.router, dependencies=[Depends(require_token)])
+        app.include_router(
+            resource.router, dependencies=[Depends(require_own_host), Depends(require_token)]
+        )
     app.include_router(operations.router)
+    app.include_router(docs.router)
     install_problems(app)
     app.add_middleware(EarlyAnswer)
     app.add_middleware(Observation, metrics=metrics)
@@ -66,14 +73,19 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _service(
-    settings: Settings, store: DirectoryStore, replica: Replica, metrics: Metrics
+    settings: Settings,
+    store: DirectoryStore,
+    replica: Replica,
+    tokens: Tokens | None,
+    metrics: Metrics,
 ) -> Service:
     return Service(
         settings=settings,
         store=store,
         replica=replica,
-        tokens=None if settings.token_file is None else Tokens.read(settings.token_file),
-        admission=Admission(settings.max_inflight_bytes),
+        tokens=tokens,
+        pushes=Admission(settings.max_inflight_bytes, "bytes of pushes"),
+        streams=Admission(settings.max_streams, "answers being sent"),
         inventory=Inventory(store),
         metrics=metrics,
     )

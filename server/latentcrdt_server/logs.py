@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 
@@ -32,12 +33,19 @@ def configure_logs(level: LogLevel) -> None:
     root = logging.getLogger()
     root.handlers = [output]
     root.setLevel(level.upper())
+    logging.getLogger("uvicorn.error").addFilter(_is_not_cancelled)
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def _is_not_cancelled(record: logging.LogRecord) -> bool:
+    """Drop tracebacks of answers that were cut off at shutdown: one line says how many were."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError)
 
 
 def _drop_color_message(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -27,7 +27,9 @@ class Metrics:
             "latentcrdt_digest_mismatch", "Pushes whose bytes were not what they said.", registry=r
         )
         self.inflight_push_bytes = Gauge(
-            "latentcrdt_inflight_push_bytes", "Bytes of pushes under way.", registry=r
+            "latentcrdt_inflight_push_bytes",
+            "Memory set aside for pushes under way: their length, at most 8 MiB each.",
+            registry=r,
         )
         self.fragments = Gauge("latentcrdt_fragments", "Fragments held.", registry=r)
         self.store_bytes = Gauge("latentcrdt_store_bytes", "Bytes of fragments held.", registry=r)

@@ -61,8 +61,15 @@ STATUS = {
 }
 """HTTP status of every code that a server can give; any other code is a bug of ours: 500."""
 
-RETRY_AFTER_S = {"busy": 1, "store_failed": 30}
-"""Seconds after which asking again may help, sent as Retry-After."""
+RETRY_AFTER_S = {"busy": 1}
+"""Seconds after which asking again may help, sent as Retry-After; a failed store needs a person."""
+
+SAID_INSTEAD = {
+    "store_failed": "the store met an I/O error; it may take no writes until it is opened again",
+    "store_full": "the store has no room left; nothing was stored",
+    "corrupt_fragment": "a stored fragment was found damaged and taken out of sight; push it again",
+}
+"""Said in place of messages that name files of the server: those are for its log alone."""
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 """The methods that any path of this API may know."""
@@ -87,11 +94,14 @@ class ProblemDocument(TypedDict):
 def problem(error: LatentCRDTError, request_id: str) -> Response:
     """Return the answer that an error deserves."""
     status = STATUS.get(error.code, 500)
+    detail = str(error)
+    if error.code in SAID_INSTEAD:
+        detail = f"{SAID_INSTEAD[error.code]}; the log has the reason under request {request_id}"
     document: ProblemDocument = {
         "type": f"urn:latentcrdt:error:{error.code}",
         "title": error.code.replace("_", " ").capitalize(),
         "status": status,
-        "detail": str(error),
+        "detail": detail,
         "code": error.code,
         "details": error.details,
         "instance": request_id,

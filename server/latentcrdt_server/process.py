@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import sys
@@ -10,10 +11,13 @@ from typing import NoReturn
 
 import structlog
 import uvicorn
+import uvloop
+from fastapi import FastAPI
 
+from latentcrdt_server.access import is_loopback
 from latentcrdt_server.app import create_app
 from latentcrdt_server.logs import configure_logs
-from latentcrdt_server.protocol import BoundedProtocol
+from latentcrdt_server.protocol import bounded_protocol
 from latentcrdt_server.settings import Settings
 
 READY = "latentcrdt listening on "
@@ -33,26 +37,45 @@ class AnnouncingServer(uvicorn.Server):
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; answers under way are finished first. Returns then."""
+    """Serve until SIGTERM or SIGINT; answers under way are finished first. Returns then.
+
+    Raises LatentCRDTError for what keeps the server from starting, except an address that it cannot
+    listen on: uvicorn logs that, and the process ends with status 1.
+    """
     configure_logs(settings.log_level)
-    if settings.token_file is None and settings.host not in ("127.0.0.1", "::1", "localhost"):
+    if settings.token_file is None and not is_loopback(settings.host):
         log.warning("anyone who reaches this address may read and write", host=settings.host)
     # uvicorn raises the signal that stopped it once more, for the handlers it found: a server
     # that has drained ends with status 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
-    AnnouncingServer(_config(settings)).run()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
 
 
-def _config(settings: Settings) -> uvicorn.Config:
+async def _serve(settings: Settings) -> None:
+    app = create_app(settings)
+    # Not uvicorn's: it logs the traceback of what went wrong, and only that.
+    async with app.router.lifespan_context(app):
+        server = AnnouncingServer(_config(settings, app))
+        try:
+            await server.serve()
+        except SystemExit:
+            if not server.started:
+                sys.exit(1)
+        finally:
+            # Answers that were cut off have yet to let go of the store.
+            await asyncio.gather(*server.server_state.tasks, return_exceptions=True)
+
+
+def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
-        loop="uvloop",
-        http=BoundedProtocol,
+        http=bounded_protocol(settings.body_timeout_s),
         ws="none",
-        lifespan="on",
+        lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -25,7 +25,10 @@ class Service:
     replica: Replica
     tokens: Tokens | None
     """None: no token is needed."""
-    admission: Admission
+    pushes: Admission
+    """Memory of pushes under way, in bytes."""
+    streams: Admission
+    """Streams being sent."""
     inventory: Inventory
     metrics: Metrics
 

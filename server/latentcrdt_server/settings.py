@@ -27,10 +27,12 @@ class Settings(BaseSettings):
     """File of bearer tokens, one a line. None: every caller may do everything."""
     max_fragment_bytes: PositiveInt = 8 * 2**30
     """Largest fragment file accepted."""
-    max_inflight_bytes: PositiveInt = 32 * 2**30
-    """Bodies of all pushes under way; beyond it a push is told to come again (429)."""
+    max_inflight_bytes: PositiveInt = 2**30
+    """Memory for all pushes under way, at most 8 MiB each; beyond it: come again (429)."""
+    max_streams: PositiveInt = 64
+    """Fragments and renders being sent at once; beyond it: come again (429)."""
     body_timeout_s: PositiveFloat = 30.0
-    """How long one push may go without sending anything."""
+    """How long one push may go without sending, and one reader without taking, anything."""
     keep_alive_s: PositiveInt = 75
     """How long an idle connection stays open: longer than most clients' and proxies' pools."""
     shutdown_timeout_s: PositiveInt = 60

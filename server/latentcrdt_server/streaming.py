@@ -1,5 +1,8 @@
 """Answer with many bytes: made in worker threads, sent in slices, memory bounded by two batches.
 
+(A render's engine holds a buffer of its own beside them.) How many streams there are is bounded by
+admission; how long one may stand still, by the protocol.
+
 Rule: nothing but sending happens on the event loop. A batch is made ahead while the one before it
 is sent, and no further: the socket's back-pressure reaches whoever makes the bytes.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import TypeAlias
 
 from starlette.concurrency import run_in_threadpool
@@ -16,11 +20,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from latentcrdt.core.encoding import Buffer
+from latentcrdt_server.admission import Admission
 
-SLICE_BYTES = 2**20
+SLICE_BYTES = 512 * 2**10
 """One write to the socket; the loop serves others after each."""
 
-BATCH_BYTES = 4 * 2**20
+BATCH_BYTES = 2 * 2**20
 """What a worker thread makes at a time, so that its hop costs little beside it."""
 
 PAGE_BYTES = 4096
@@ -45,19 +50,28 @@ class ByteStream(Response):
         headers: Mapping[str, str],
         status_code: int = 200,
         on_end: Callable[[int, float], None],
+        streams: Admission,
     ) -> None:
-        """``on_end`` is told the bytes sent and the seconds it took to make them."""
+        """``on_end`` is told the bytes sent and the seconds it took to make them.
+
+        ``streams`` has to admit it before anything is made: BusyError, and no answer, if not.
+        """
         super().__init__(
             None, status_code, {**headers, "Content-Length": str(length)}, media_type=media_type
         )
         self._slices = slices
         self._length = length
         self._on_end = on_end
+        self._streams = streams
         self._num_sent = 0
         self._making_s = 0.0
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send the head, then slice by slice as the caller takes them."""
+        with self._streams.admit(1):
+            await self._stream(receive, send)
+
+    async def _stream(self, receive: Receive, send: Send) -> None:
         gone = asyncio.create_task(_disconnected(receive))
         making = self._make_batch()
         more = True
@@ -130,7 +144,11 @@ def copied_slices(views: Iterator[memoryview]) -> Slices:
     """
     for view in views:
         for at in range(0, len(view), SLICE_BYTES):
-            yield bytes(view[at : at + SLICE_BYTES])
+            piece = view[at : at + SLICE_BYTES]
+            # Not from malloc, which keeps what hundreds of readers held once they have gone.
+            copy = mmap(-1, len(piece), flags=MAP_PRIVATE | MAP_ANONYMOUS)
+            copy[:] = piece
+            yield memoryview(copy)
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hmac
+import re
 from pathlib import Path
 
 from latentcrdt.core.encoding import digest
 from latentcrdt.errors import InvalidRequestError
+
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+"""What a client can send in an Authorization header and mean the same by it."""
 
 
 class Tokens:
@@ -17,11 +21,31 @@ class Tokens:
 
     @classmethod
     def read(cls, path: Path) -> Tokens:
-        """Return the tokens of a file: one a line, blank lines and ``#`` comments passed over."""
-        lines = (line.strip() for line in path.read_text("utf-8").splitlines())
-        tokens = [line for line in lines if line and not line.startswith("#")]
+        """Return the tokens of a file: one a line, blank lines and ``#`` comments passed over.
+
+        Raises InvalidRequestError, which names the line and never the token, for a file that cannot
+        be read, has no token, or has one that no caller could send.
+        """
+        try:
+            text = path.read_text("utf-8-sig")  # some editors begin a file with a byte order mark
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise InvalidRequestError(
+                f"token file {path}: expected a readable text file: {reason}"
+            ) from error
+        tokens = []
+        for number, line in enumerate(text.split("\n"), start=1):
+            token = line.strip()
+            if not token or token.startswith("#"):
+                continue
+            if not _TOKEN.fullmatch(token):
+                raise InvalidRequestError(
+                    f"token file {path}, line {number}: expected one token of printable ASCII "
+                    "without spaces (a comment needs a line of its own)"
+                )
+            tokens.append(token)
         if not tokens:
-            raise InvalidRequestError(f"{path}: expected at least one token, got none")
+            raise InvalidRequestError(f"token file {path}: expected at least one token, got none")
         return cls(tokens)
 
     def allow(self, token: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fastapi import Request, Response
 
+from latentcrdt_server.admission import Admission
 from latentcrdt_server.etags import none_match_fails, quote, range_applies
 from latentcrdt_server.ranges import parse_range
 from latentcrdt_server.streaming import ByteStream, Slices
@@ -27,11 +28,12 @@ class Representation:
     """Told the bytes sent and the seconds it took to make them."""
 
 
-def transfer(request: Request, representation: Representation) -> Response:
+def transfer(request: Request, representation: Representation, streams: Admission) -> Response:
     """Return the answer that the request's method and conditions ask for.
 
     200, 206 for one satisfiable Range, 304 when If-None-Match names these bytes; HEAD has the same
-    headers and no bytes. Raises RangeNotSatisfiableError.
+    headers and no bytes. A stream has to be admitted when it begins.
+    Raises RangeNotSatisfiableError.
     """
     r = representation
     etag = quote(r.etag)
@@ -57,4 +59,5 @@ def transfer(request: Request, representation: Representation) -> Response:
         headers=headers,
         media_type=r.media_type,
         on_end=r.on_end,
+        streams=streams,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 import stamina
@@ -11,6 +12,7 @@ import stamina
 from latentcrdt.client import local_flows
 from latentcrdt.client.local_render import pinned
 from latentcrdt.core.documents import plan_document, receipt_document
+from latentcrdt.core.ids import FragmentId
 from latentcrdt.core.placement import place
 from latentcrdt.core.plan import Layout
 from latentcrdt.core.query import RenderQuery
@@ -286,6 +288,27 @@ def test_a_render_is_checked_against_its_receipt(make_client, script):
     assert answer.to_bytes() == STREAM
     assert done == sorted(set(done))
     assert done[-1] == len(STREAM)
+
+
+def test_a_render_in_another_order_than_the_keys_is_not_believed(make_client, script):
+    script.replies = [http(200, render(SWAPPED, HELD).to_bytes()), receipt(SWAPPED)]
+    with make_client(script.url) as client, pytest.raises(UnexpectedAnswerError, match="canonical"):
+        client.render("s")
+
+
+def test_a_render_placed_elsewhere_than_the_layout_says_is_not_believed(make_client, script):
+    shifted = tuple(replace(p, new_start=p.new_start + 7) for p in PLAN.placements)
+    plan = replace(PLAN, placements=shifted)
+    script.replies = [http(200, render(plan, HELD).to_bytes()), receipt(plan)]
+    with make_client(script.url) as client, pytest.raises(UnexpectedAnswerError, match="placed"):
+        client.render("s")
+
+
+def test_an_order_too_long_for_a_url_is_refused_before_it_is_sent(make_client, script):
+    order = tuple(FragmentId(n.to_bytes(32, "little")) for n in range(1100))
+    with make_client(script.url) as client, pytest.raises(InvalidRequestError, match="URL"):
+        client.plan("s", RenderQuery(order=order))
+    assert script.asked == []
 
 
 def test_one_wrong_byte_of_a_render_is_found(make_client, script):

@@ -114,6 +114,8 @@ def test_absurd_sizes_take_no_memory(
 @pytest.mark.parametrize(
     "headers",
     [
+        {"content-type": ""},
+        {"content-type": "text/plain"},
         {"content-type": "application/json"},
         {"content-type": "multipart/form-data; boundary=x"},
         {"content-encoding": "gzip"},
@@ -125,6 +127,33 @@ def test_another_media_type_or_any_compression_is_refused(
 ) -> None:
     answer = push(http, state, fresh(), **headers)
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+
+
+@pytest.mark.usefixtures("nothing_stays")
+def test_a_body_of_no_stated_type_is_refused(
+    http: httpx2.Client, state: str, fresh: FreshFragment
+) -> None:
+    """A page of any web site may send one without asking first."""
+    answer = http.post(f"/v1/states/{state}/fragments", content=fresh().to_bytes())
+    assert "content-type" not in answer.request.headers
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:8000", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:9", 200),
+        ("attacker.example", 400),
+        ("127.0.0.1.attacker.example:8000", 400),
+        ("[", 400),
+    ],
+)
+def test_a_server_without_tokens_on_loopback_answers_to_no_other_name(
+    http: httpx2.Client, host: str, status: int
+) -> None:
+    assert http.get("/v1/states", headers={"host": host}).status_code == status
 
 
 @pytest.mark.usefixtures("nothing_stays")
@@ -201,7 +230,11 @@ def test_a_body_over_the_limit_is_413_and_leaves_nothing(
     data = fresh(seq_len=1000).to_bytes()
     assert len(data) > 100_000
     pieces = (data[i : i + 9_000] for i in range(0, len(data), 9_000))
-    answer = tight.post(f"/v1/states/{state}/fragments", content=pieces if chunked else data)
+    answer = tight.post(
+        f"/v1/states/{state}/fragments",
+        content=pieces if chunked else data,
+        headers={"content-type": FRAGMENT_TYPE},
+    )
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
     assert answer.json()["details"]["limit"] == 100_000
     assert tight.get(f"/v1/states/{state}").status_code == 404
@@ -223,6 +256,28 @@ def test_a_push_beyond_the_bytes_in_flight_is_told_to_come_again(
     assert (refused.status_code, refused.json()["code"]) == (429, "busy")
     assert int(refused.headers["retry-after"]) >= 1
     assert push(tight, state, second).status_code == 201
+
+
+def test_idle_pushes_of_great_length_keep_nobody_out(
+    server: ServerProcess, http: httpx2.Client, state: str, fresh: FreshFragment
+) -> None:
+    """What counts is the memory that a push can take, not the length that it declares."""
+
+    def held() -> float:
+        lines = http.get("/metrics").text.splitlines()
+        name = "latentcrdt_inflight_push_bytes "
+        return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
+
+    path = f"/v1/states/{state}/fragments"
+    idle = [Wire(server) for _ in range(16)]
+    for wire in idle:
+        wire.request("POST", path, f"Content-Length: {8 * 2**30}", "Expect: 100-continue")
+        assert wire.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
+    assert push(http, state, fresh()).status_code == 201
+    assert held() == 16 * 8 * MIB
+    for wire in idle:
+        wire.close()
+    wait_until(lambda: held() == 0)
 
 
 @pytest.mark.parametrize(
@@ -259,6 +314,18 @@ def test_a_head_without_end_is_cut_and_takes_no_memory(server: ServerProcess, st
         with pytest.raises(OSError, match=r"reset|Broken pipe"):
             wire.flood(b"a" * 65_536)
     assert peak.growth_bytes < 16 * MIB
+
+
+def test_a_whole_head_over_the_limit_is_refused_even_if_it_comes_at_once(
+    server: ServerProcess,
+) -> None:
+    with Wire(server) as wire:
+        wire.request("GET", "/healthz", "X: " + "a" * 65_000)
+        assert wire.answer().status == 200
+        wire.request("GET", "/healthz", "X: " + "a" * 66_000)
+        answer = wire.answer()
+        assert (answer.status, answer.body) == (400, b"Request head too large.")
+        assert wire.read_to_end() == b""
 
 
 def test_fragments_under_a_content_type_of_this_api_are_taken(

@@ -119,17 +119,17 @@ def test_an_error_of_the_writer_ends_the_pouring() -> None:
 
 
 def test_admission_refuses_what_does_not_fit_beside_what_is_under_way() -> None:
-    admission = Admission(10)
+    admission = Admission(10, "things")
     with admission.admit(6):
         with admission.admit(4):
-            assert admission.num_bytes == 10
+            assert admission.num_admitted == 10
         with pytest.raises(BusyError), admission.admit(5):
             raise AssertionError
-        assert admission.num_bytes == 6
-    assert admission.num_bytes == 0
+        assert admission.num_admitted == 6
+    assert admission.num_admitted == 0
 
 
 def test_a_push_that_is_alone_is_always_admitted() -> None:
-    admission = Admission(10)
+    admission = Admission(10, "things")
     with admission.admit(100):
-        assert admission.num_bytes == 100
+        assert admission.num_admitted == 100

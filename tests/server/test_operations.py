@@ -98,6 +98,17 @@ def test_every_reference_of_the_description_resolves(http: httpx2.Client) -> Non
     assert references <= set(document["components"]["schemas"])
 
 
+def test_the_page_of_calls_is_complete_and_loads_nothing(http: httpx2.Client) -> None:
+    answer = http.get("/docs")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "<script" not in answer.text
+    assert "//" not in answer.text
+    for path, operations in http.get("/openapi.json").json()["paths"].items():
+        for method in operations:
+            assert f"<code>{method.upper()} {path}</code>" in answer.text
+
+
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     directory = tmp_path_factory.mktemp("guarded")
@@ -165,6 +176,6 @@ def test_many_idle_connections_cost_little(server: ServerProcess) -> None:
         wire.send(b"GET /healthz HTTP/1.1\r\n")
     assert memory_bytes(server.pid) - before < 16 * 2**20
     for wire in wires:
-        wire.send(b"Host: test\r\n\r\n")
+        wire.send(b"Host: localhost\r\n\r\n")
         assert wire.answer().status == 200
         wire.close()

@@ -17,7 +17,7 @@ from latentcrdt_server.app import create_app
 from latentcrdt_server.child_process import ServerProcess
 from latentcrdt_server.metrics import Metrics
 from latentcrdt_server.observation import Observation
-from latentcrdt_server.problems import STATUS, install_problems
+from latentcrdt_server.problems import SAID_INSTEAD, STATUS, install_problems
 from latentcrdt_server.settings import Settings
 
 from latentcrdt.core.fragment import Fragment
@@ -58,9 +58,25 @@ def test_every_code_crosses_the_wire_with_message_and_details(tmp_path: Path, co
     assert answer.status_code == STATUS[code] == document["status"]
     assert answer.headers["content-type"] == "application/problem+json"
     assert document["type"] == f"urn:latentcrdt:error:{code}"
-    assert document["detail"] == "what was expected, what came"
+    assert document["detail"] == "what was expected, what came" or code in SAID_INSTEAD
+    assert ("retry-after" in answer.headers) == (code == "busy")
     assert (document["code"], document["details"]) == (code, details)
     assert document["instance"] == answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("code", SAID_INSTEAD)
+def test_paths_of_the_server_go_to_its_log_and_not_to_callers(tmp_path: Path, code: str) -> None:
+    cls = error_class(code)
+    assert cls is not None
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as logged:
+        answer = ask_a_replica_that_raises(tmp_path, cls("writing /srv/obj/ab/abc: I/O error"))
+    assert "/srv" not in answer.text
+    detail, request_id = answer.json()["detail"], answer.headers["x-request-id"]
+    assert detail.startswith(SAID_INSTEAD[code])
+    assert request_id in detail
+    entry = next(e for e in logged if e["event"] == "cannot serve")
+    assert "/srv/obj/ab/abc" in entry["detail"]
+    assert entry["request_id"] == request_id
 
 
 def test_a_bug_of_ours_is_told_without_its_traceback(tmp_path: Path) -> None:
@@ -100,6 +116,7 @@ def ask_a_replica_that_raises(tmp_path: Path, error: Exception) -> httpx2.Respon
 
     class Failing:
         tokens = None
+        settings = Settings(host="0.0.0.0")
 
         @property
         def replica(self) -> Any:

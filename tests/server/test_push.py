@@ -14,6 +14,8 @@ from latentcrdt.core.state import LatentState
 from tests.server.conftest import FreshFragment
 from tests.server.wire import FRAGMENT_TYPE, Wire, push, stored, wait_until
 
+OCTETS = {"content-type": "application/octet-stream"}
+
 
 def test_a_pushed_fragment_comes_back_byte_for_byte(
     http: httpx2.Client, state: str, fresh: FreshFragment
@@ -41,12 +43,12 @@ def test_the_first_push_creates_and_every_other_changes_nothing(
     assert root == str(LatentState([fragment.fragment_id]).root)
 
 
-def test_a_body_without_declared_type_or_length_is_taken(
+def test_a_body_without_declared_length_is_taken(
     http: httpx2.Client, state: str, fresh: FreshFragment
 ) -> None:
     data = fresh().to_bytes()
     pieces = iter([data[:7], data[7:100], data[100:]])
-    answer = http.post(f"/v1/states/{state}/fragments", content=pieces)
+    answer = http.post(f"/v1/states/{state}/fragments", content=pieces, headers=OCTETS)
     assert answer.request.headers["transfer-encoding"] == "chunked"
     assert answer.status_code == 201
 

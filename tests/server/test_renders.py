@@ -3,7 +3,8 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from latentcrdt.core.documents import plan_document, read_receipt
+from latentcrdt.core.claims import read_receipt
+from latentcrdt.core.documents import plan_document
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.geometry import Dtype
 from latentcrdt.core.placement import canonical_order, place

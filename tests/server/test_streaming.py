@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from latentcrdt_server.admission import Admission
 from latentcrdt_server.streaming import (
     BATCH_BYTES,
     SLICE_BYTES,
@@ -14,6 +15,8 @@ from latentcrdt_server.streaming import (
     mapped_slices,
 )
 from starlette.types import Message
+
+from latentcrdt.errors import BusyError
 
 NUM_SLICES = 40
 
@@ -40,7 +43,10 @@ class Source:
 
 
 def answer(
-    source: Source, on_sent: Callable[[int], None] = lambda _: None, leaves_after: int = -1
+    source: Source,
+    on_sent: Callable[[int], None] = lambda _: None,
+    leaves_after: int = -1,
+    streams: Admission | None = None,
 ) -> tuple[list[Message], list[int]]:
     """Send a whole stream to a caller that may leave; return the messages and what was counted."""
     sent: list[Message] = []
@@ -64,6 +70,7 @@ def answer(
             length=NUM_SLICES * SLICE_BYTES,
             media_type="application/octet-stream",
             headers={},
+            streams=streams or Admission(1, "streams"),
             on_end=lambda num_bytes, _seconds: counted.append(num_bytes),
         )
         await stream({"type": "http"}, receive, send)
@@ -102,6 +109,16 @@ def test_a_caller_that_leaves_stops_the_work() -> None:
     assert source.num_made < NUM_SLICES / 2
     assert source.is_closed
     assert counted[0] < NUM_SLICES * SLICE_BYTES
+
+
+def test_a_stream_too_many_is_refused_before_anything_is_made() -> None:
+    streams, source = Admission(1, "streams"), Source()
+    with streams.admit(1), pytest.raises(BusyError, match="streams: 1 under way of 1 allowed"):
+        answer(source, streams=streams)
+    assert source.num_made == 0
+    answer(source, streams=streams)
+    assert source.num_made == NUM_SLICES
+    assert streams.num_admitted == 0
 
 
 @pytest.mark.parametrize("fails_at", [0, 10])

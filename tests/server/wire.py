@@ -44,7 +44,10 @@ class Wire:
             self.send(data)
 
     def request(self, method: str, path: str, *headers: str, body: bytes = b"") -> None:
-        lines = [f"{method} {path} HTTP/1.1", "Host: test", *headers, "", ""]
+        """Send a request; a POST whose headers name no type has that of a fragment."""
+        if method == "POST" and not any(h.startswith("Content-Type:") for h in headers):
+            headers = (f"Content-Type: {FRAGMENT_TYPE}", *headers)
+        lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""]
         self.send("\r\n".join(lines).encode() + body)
 
     def answer(self) -> RawAnswer:

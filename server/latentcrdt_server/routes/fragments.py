@@ -66,7 +66,9 @@ async def missing(request: Request, service: ServiceArg) -> Response:
     response_class=Response,
     openapi_extra=LAYERS_QUERY,
     responses=binary_answers(FRAGMENT_TYPE, OCTETS_TYPE)
-    | v1_problems("invalid_id", "fragment_not_found", "range_not_satisfiable", "corrupt_fragment"),
+    | v1_problems(
+        *("invalid_id", "fragment_not_found", "range_not_satisfiable", "corrupt_fragment", "busy")
+    ),
 )
 def fetch(
     request: Request, fragment: FragmentIdArg, layers: LayersArg, service: ServiceArg
@@ -74,8 +76,8 @@ def fetch(
     """Fetch a fragment file, or with `layers=` the bare sections of those layers, K before V."""
     found = service.replica.fragment(fragment)
     if layers is None:
-        return transfer(request, _file(found, service))
-    return transfer(request, _layers(found, layers, service))
+        return transfer(request, _file(found, service), service.streams)
+    return transfer(request, _layers(found, layers, service), service.streams)
 
 
 def _file(fragment: Fragment, service: Service) -> Representation:

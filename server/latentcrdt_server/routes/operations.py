@@ -44,5 +44,5 @@ def metrics(service: ServiceArg) -> Response:
     num_fragments, num_bytes = service.inventory.count()
     gauges.fragments.set(num_fragments)
     gauges.store_bytes.set(num_bytes)
-    gauges.inflight_push_bytes.set(service.admission.num_bytes)
+    gauges.inflight_push_bytes.set(service.pushes.num_admitted)
     return Response(generate_latest(gauges.registry), media_type=CONTENT_TYPE_LATEST)

@@ -25,6 +25,9 @@ from latentcrdt_server.service import Service, ServiceArg
 
 router = APIRouter(tags=["fragments"])
 
+HELD_BYTES = 8 * 2**20
+"""Most memory that one push takes: a batch that fills, one being written, the store's own piece."""
+
 
 @router.post(
     "/v1/states/{state}/fragments",
@@ -55,9 +58,8 @@ async def push(request: Request, state: StateArg, service: ServiceArg) -> Respon
             fragment = await run_in_threadpool(service.replica.fragment, fragment_id)
             return _answer(request, state, fragment.header, created=created)
     length = declared_length(request.headers, service.settings.max_fragment_bytes)
-    # A chunked body may become as long as the limit: that is what it must be admitted for.
-    most = service.settings.max_fragment_bytes if length is None else length
-    with service.admission.admit(most):
+    held = HELD_BYTES if length is None else min(length, HELD_BYTES)
+    with service.pushes.admit(held):
         return await _take_in(request, service, state, fragment_id)
 
 
@@ -95,8 +97,12 @@ def _answer(
 
 
 def _check_media_type(request: Request) -> None:
-    """Refuse what is not a plain fragment file; a body of no stated type is taken as octets."""
-    given = essence(request.headers.get("content-type", OCTETS_TYPE))
+    """Refuse what is not, by its own word, a plain fragment file.
+
+    A page of any web site may send a body of no stated type here, and none of these types: without
+    a token, this is what keeps it out.
+    """
+    given = essence(request.headers.get("content-type", ""))
     if given not in (FRAGMENT_TYPE, OCTETS_TYPE):
         raise UnsupportedMediaTypeError(
             f"expected {FRAGMENT_TYPE} or {OCTETS_TYPE}, got {given!r:.80}",

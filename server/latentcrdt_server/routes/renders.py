@@ -19,6 +19,7 @@ from latentcrdt_server.openapi import (
     RENDER_QUERY,
     RENDER_TYPE,
     binary_answers,
+    problems,
     unchanged,
     v1_problems,
 )
@@ -75,13 +76,15 @@ def receipt(
     "/render",
     response_class=Response,
     openapi_extra=RENDER_QUERY,
-    responses=binary_answers(RENDER_TYPE) | _PROBLEMS,
+    responses=binary_answers(RENDER_TYPE) | _PROBLEMS | problems("busy"),
 )
 def render(
     request: Request, state: StateArg, query: RenderQueryArg, service: ServiceArg
 ) -> Response:
     """Render a state: its fragments rotated and laid side by side, streamed layer by layer."""
-    return transfer(request, _representation(service.replica.plan(state, query), service))
+    return transfer(
+        request, _representation(service.replica.plan(state, query), service), service.streams
+    )
 
 
 def _representation(planned: RenderPlan, service: Service) -> Representation:
