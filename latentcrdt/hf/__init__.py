@@ -4,6 +4,7 @@ from latentcrdt.hf.cache import load_cache
 from latentcrdt.hf.capture import capture, fragment_from_cache
 from latentcrdt.hf.contract import ModelContract
 from latentcrdt.hf.decode import decode_inputs, generate
+from latentcrdt.hf.gemma3 import load_gemma3
 from latentcrdt.hf.smollm2 import load_smollm2
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "fragment_from_cache",
     "generate",
     "load_cache",
+    "load_gemma3",
     "load_smollm2",
 ]

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from latentcrdt.core.geometry import Geometry, LayerSpec, RopeDescriptor
 from latentcrdt.errors import UnsupportedCacheError, UnsupportedModelError
+from latentcrdt.hf.families import refuse_unmovable
 from latentcrdt.hf.layers import new_cache, plain_layers, window_of
 from latentcrdt.hf.model_id import Fingerprint, fingerprint, model_id
 from latentcrdt.hf.prefill import prefill
@@ -51,6 +52,7 @@ class ModelContract:
     @classmethod
     def _examine(cls, model: PreTrainedModel) -> ModelContract:
         config = model.config.get_text_config(decoder=True)
+        refuse_unmovable(config.model_type)
         _refuse_other_state(model)
         # Asked first, so that a recurrent layer is named before its missing rope is noticed.
         windows = [window_of(layer) for layer in plain_layers(new_cache(model))]

@@ -56,7 +56,7 @@ def rope_descriptors(model: nn.Module, config: Any) -> dict[LayerType, RopeDescr
     for layer_type, entry in parameters.items():
         descriptor = rope_descriptor(
             entry,
-            head_dim=_head_dim(config),
+            head_dim=_head_dim(config, layer_type),
             style=style,
             max_position_embeddings=config.max_position_embeddings,
         )
@@ -77,7 +77,7 @@ def rope_of_layer(
 
 def _rope_parameters(config: Any) -> dict[LayerType, Mapping[str, Any]]:
     parameters = getattr(config, "rope_parameters", None)
-    if not parameters:
+    if not parameters or getattr(config, "alibi", False):  # Falcon has either
         raise UnsupportedRopeError(
             f"{config.model_type}: expected rotary positions, got none in the configuration; "
             f"learned, ALiBi and relative positions cannot be moved",
@@ -131,7 +131,9 @@ def _check_live(name: str, live: Any, descriptor: RopeDescriptor) -> None:
         )
 
 
-def _head_dim(config: Any) -> int:
+def _head_dim(config: Any, layer_type: LayerType) -> int:
+    if layer_type is not None:  # the heads of Gemma 4 are wider in its full layers
+        config = config.per_layer_config[layer_type]
     return int(
         getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     )

