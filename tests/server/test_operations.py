@@ -60,8 +60,9 @@ def test_a_request_id_is_echoed_logged_or_made(server: ServerProcess, http: http
         made = http.get("/healthz", headers={"x-request-id": insane}).headers["x-request-id"]
         assert made not in (insane, "")
     wait_until(lambda: "trace-0815" in server.log_path.read_text())
-    entries = [json.loads(line) for line in server.log_path.read_text().splitlines()]
-    entry = next(e for e in entries if e.get("request_id") == "trace-0815")
+    lines = server.log_path.read_text().splitlines()
+    entry = json.loads(next(line for line in lines if "trace-0815" in line))
+    assert entry["request_id"] == "trace-0815"
     assert (entry["method"], entry["path"], entry["status"]) == ("GET", "/healthz", 200)
     assert entry["bytes_out"] == len(given.content)
     assert entry["seconds"] >= 0
