@@ -3,6 +3,7 @@
 #   make test    the whole test suite
 #   make check   formatting, lint, types and import contracts
 #   make bench   speed against the limits of this machine
+#   make matrix  the golden vectors in many environments, one table
 #   make gemma   fetch Gemma-3-270M, whose tests are skipped without it
 #   make mutants plant bugs and see the suite catch them
 
@@ -14,7 +15,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 # Two processes of two threads each on two cores spend their time waiting for each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check bench mutants gemma format clean
+.PHONY: demo test check bench mutants matrix gemma format clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/latentcrdt demo
@@ -34,6 +35,10 @@ bench: $(VENV)/dev.stamp
 
 mutants: $(VENV)/dev.stamp
 	$(BIN)/python scripts/mutants.py
+
+# Foreign processors are emulated with Debian's qemu-user and mmdebstrap, where they are installed.
+matrix: $(VENV)/dev.stamp
+	$(BIN)/python -m scripts.matrix
 
 # Gemma-3-270M, a real model whose layers slide: 238 MB, under the Gemma terms of use, so only on
 # request. With it installed `make test` runs its tests too.
