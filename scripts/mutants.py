@@ -54,8 +54,8 @@ MUTANTS = (
     Mutant(
         "rotation sign, torch",
         "latentcrdt/render/torch_engine.py",
-        "a_turned.addcmul_(b, sin, value=-1)",
-        "a_turned.addcmul_(b, sin)",
+        "turned[..., first].addcmul_(keys[..., second], sin, value=-1)",
+        "turned[..., first].addcmul_(keys[..., second], sin)",
         "tests/render/test_engines.py",
     ),
     Mutant(
