@@ -18,6 +18,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.progress import track
 from rich.table import Column, Table
+from rich.text import Text
 
 from scripts.matrix import emulated, installed, numpys
 from scripts.matrix.alterations import PLANTS
@@ -55,16 +56,16 @@ def disagreements(outcomes: list[Outcome]) -> dict[str, int]:
 
 def table(outcomes: list[Outcome]) -> Table:
     """Return the table for people."""
-    columns = Table(Column("environment", no_wrap=True), "engine", "fuses", "digest", "result")
+    whole = [Column(name, no_wrap=True) for name in ("environment", "engine", "fuses", "digest")]
+    columns = Table(*whole, "result", box=None)
     for outcome in outcomes:
-        fuses = {True: "yes", False: "no", None: ""}[outcome.facts.get("fuses")]
         result = f"{outcome.result}, {outcome.detail}" if outcome.detail else outcome.result
         columns.add_row(
             outcome.environment,
             outcome.engine,
-            fuses,
+            outcome.facts.get("fuses", ""),
             outcome.digest[:DIGEST_SHOWN],
-            f"[{STYLES[outcome.result]}]{result}[/]",
+            Text(result, STYLES[outcome.result]),
         )
     return columns
 
@@ -72,7 +73,7 @@ def table(outcomes: list[Outcome]) -> Table:
 def main() -> None:
     """Print the table, or JSON; exit 1 if any environment differs or fails, or if none ran."""
     parser = argparse.ArgumentParser(prog="python -m scripts.matrix", description=__doc__)
-    parser.add_argument("words", nargs="*", help="only rows whose name contains all of these")
+    parser.add_argument("words", nargs="*", help="only rows that contain all of these")
     parser.add_argument("--quick", action="store_true", help="only what needs no other packages")
     parser.add_argument("--plant", choices=PLANTS, help="plant an error that the matrix must see")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")

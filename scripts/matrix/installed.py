@@ -22,7 +22,7 @@ def environments() -> Iterator[Environment]:
     yield from numpy_levels("numpy as installed")
     for engine in ENGINES:
         yield Environment(
-            f"{engine}, flush-to-zero before any thread",
+            f"{engine}, flush-to-zero in every thread",
             engine,
             alterations=("flush-to-zero",),
             expects={"flushes": True},
@@ -73,7 +73,7 @@ def _numba() -> Iterator[Environment]:
         "numba, not optimised", "numba", variables={"NUMBA_OPT": "0"}, expects={"numba_opt": 0}
     )
     yield Environment(
-        "numba, fused multiply-adds", "numba", alterations=("fused",), expects={"fuses": True}
+        "numba, fused multiply-adds", "numba", alterations=("fused",), expects={"fuses": "yes"}
     )
 
 

@@ -7,11 +7,13 @@ import os
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
 from latentcrdt.core.encoding import digest
 from latentcrdt.render.golden import golden
-from scripts.matrix import hard_roots
+from latentcrdt.render.reference import ReferenceEngine
+from scripts.matrix import hard_roots, wide_rows
 from scripts.matrix.environment import ROOT, Environment
 
 TIMEOUT_S = 600
@@ -39,11 +41,18 @@ class Outcome:
         return canonical_digest(self.digests) if self.digests else ""
 
 
+@cache
 def expected() -> dict[str, Any]:
-    """Return what every environment must compute, in the order of the computation."""
+    """Return what every environment must compute, in the order of the computation.
+
+    The golden vectors, and two stages of the matrix's own: wide rows, as the reference turns them
+    here, and hard roots, by arithmetic.
+    """
     stages = {}
     for stage, values in golden().items():
         stages[stage] = values
+        if stage == "rotate":
+            stages["wide_rows"] = wide_rows.compute(ReferenceEngine())
         if stage == "sort_key":
             stages["hard_roots"] = hard_roots.expected()
     return stages
