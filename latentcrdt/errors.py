@@ -22,6 +22,8 @@ The tree (each leaf has a stable ``code``; the server alone knows the HTTP statu
     ├── NotFoundError (KeyError)             the thing named is not here
     │   ├── FragmentNotFoundError            fragment_not_found
     │   ├── StateNotFoundError               state_not_found
+    │   ├── StateRetractedError              state_retracted
+    │   ├── CursorExpiredError               cursor_expired
     │   ├── ClassNotFoundError               class_not_found
     │   ├── ModelNotInstalledError           model_not_installed
     │   └── RouteNotFoundError               route_not_found
@@ -32,7 +34,8 @@ The tree (each leaf has a stable ``code``; the server alone knows the HTTP statu
     │   └── IncompatibleFragmentsError       incompatible_fragments
     ├── AccessError (PermissionError)        the caller may not do this
     │   ├── UnauthorizedError                unauthorized
-    │   └── ForbiddenError                   forbidden
+    │   ├── ForbiddenError                   forbidden
+    │   └── QuotaExceededError               quota_exceeded
     ├── UnavailableError                     try again, or ask the operator
     │   ├── BusyError                        busy
     │   ├── StoreFailedError (OSError)       store_failed
@@ -42,6 +45,7 @@ The tree (each leaf has a stable ``code``; the server alone knows the HTTP statu
     ├── TransportError (ConnectionError)     the other end did not answer as HTTP promises
     │   ├── ConnectionFailedError            connection_failed
     │   └── UnexpectedAnswerError            unexpected_answer
+    ├── RemoteSyncError                      remote_sync
     ├── UnsupportedModelError                the model's cache cannot be merged; says why
     │   ├── UnsupportedRopeError             unsupported_rope
     │   ├── UnsupportedCacheError            unsupported_cache
@@ -184,6 +188,18 @@ class StateNotFoundError(NotFoundError):
     code = "state_not_found"
 
 
+class StateRetractedError(NotFoundError):
+    """Raised when a state was retracted, for good: by its name nothing is kept ever again."""
+
+    code = "state_retracted"
+
+
+class CursorExpiredError(NotFoundError):
+    """Raised when a feed is asked to go on from a place that it does not know any more."""
+
+    code = "cursor_expired"
+
+
 class ClassNotFoundError(NotFoundError):
     """Raised when a state has no fragments of the compatibility class asked for."""
 
@@ -246,6 +262,12 @@ class ForbiddenError(AccessError):
     code = "forbidden"
 
 
+class QuotaExceededError(AccessError):
+    """Raised when a principal's states hold as much as its quota allows; nothing was stored."""
+
+    code = "quota_exceeded"
+
+
 class UnavailableError(LatentCRDTError):
     """Raised when the request was fine and this end could not serve it."""
 
@@ -294,6 +316,12 @@ class UnexpectedAnswerError(TransportError):
     """Raised when the other end answers with something that the API does not promise."""
 
     code = "unexpected_answer"
+
+
+class RemoteSyncError(LatentCRDTError):
+    """Raised when another replica's part of a comparison is not what the protocol permits."""
+
+    code = "remote_sync"
 
 
 class UnsupportedModelError(LatentCRDTError):

@@ -179,8 +179,8 @@ MUTANTS = (
     ),
     Mutant(
         "membership acknowledged before it is written",
-        "latentcrdt/replication/replica.py",
-        "self._store.insert(name, (fragment_id,))",
+        "latentcrdt/replication/states.py",
+        "self._store.merge(name, delta)",
         "pass",
         "tests/replication",
     ),

@@ -11,6 +11,7 @@ from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId
 from latentcrdt.render.sort_key import check_keys
+from latentcrdt.replication.space import Space
 from latentcrdt.store.protocol import Upload
 
 
@@ -26,9 +27,10 @@ class PushResult:
 class Push:
     """A push under way, to be used as a context manager; nothing stays unless it is committed."""
 
-    def __init__(self, upload: Upload, insert: Callable[[FragmentId], bool]) -> None:
+    def __init__(self, upload: Upload, space: Space, insert: Callable[[FragmentId], bool]) -> None:
         """``insert`` makes a held fragment a member, durably, and returns whether that was new."""
         self._upload = upload
+        self._space = space
         self._insert = insert
 
     def write(self, data: Buffer) -> None:
@@ -39,12 +41,13 @@ class Push:
         """Admit the fragment and make it a member of the state; durable on return.
 
         Raises TruncatedError when bytes are missing, NonFiniteKeysError when its keys cannot be
-        sorted or rotated, StoreFailedError or StoreFullError.
+        sorted or rotated, StateRetractedError, StoreFailedError or StoreFullError.
         """
         fragment = self._upload.finish()
         check_keys(fragment)
-        self._upload.publish()
-        return PushResult(fragment.header, self._insert(fragment.fragment_id))
+        with self._space.keep(fragment.fragment_id):
+            self._upload.publish()
+            return PushResult(fragment.header, self._insert(fragment.fragment_id))
 
     def __enter__(self) -> Self:
         self._upload.__enter__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
 from collections.abc import Iterable, Iterator
 from functools import partial
 
@@ -16,16 +16,21 @@ from latentcrdt.core.plan import LayerRange, RenderPlan
 from latentcrdt.core.query import RenderQuery
 from latentcrdt.core.receipt import Receipt
 from latentcrdt.core.state import LatentState
+from latentcrdt.core.sync.feed import Cursor, FeedPage
+from latentcrdt.core.sync.roots import Roots
 from latentcrdt.errors import (
     ClassNotFoundError,
     FragmentNotFoundError,
     StateNotFoundError,
+    StateRetractedError,
 )
 from latentcrdt.render import stream
 from latentcrdt.render.sort_key import sort_key
 from latentcrdt.replication.bounded_cache import BoundedCache
 from latentcrdt.replication.prefix_chain import prefix_chain
 from latentcrdt.replication.push import Push, PushResult
+from latentcrdt.replication.space import Space
+from latentcrdt.replication.states import States
 from latentcrdt.store.protocol import Store
 
 MAX_FRAGMENT_BYTES = 4 << 30
@@ -49,16 +54,16 @@ DEFAULT_QUERY = RenderQuery()
 class Replica:
     """States over a store: admission, listing, planning, rendering.
 
-    Every method may be called from any thread. States are read from the store once, on opening;
-    from then on this replica is the store's only writer.
+    Every method may be called from any thread. States are read from the store on opening, and what
+    other processes merge into a shared one when `refresh` is called.
     """
 
     def __init__(self, store: Store, *, max_fragment_bytes: int = MAX_FRAGMENT_BYTES) -> None:
         """Take over ``store``, and load every state that it knows."""
         self._store = store
         self._max_fragment_bytes = max_fragment_bytes
-        self._lock = threading.Lock()
-        self._states = {name: LatentState(ids) for name, ids in store.members().items()}
+        self._states = States(store)
+        self._space = Space(store, self._states, self._header)
         self._headers: BoundedCache[FragmentId, FragmentHeader] = BoundedCache(
             HEADER_CACHE_BYTES, lambda header: len(header.encoded)
         )
@@ -70,8 +75,14 @@ class Replica:
 
     def begin_push(self, state: StateName, *, expected_id: FragmentId | None = None) -> Push:
         """Return a push to be used as a context manager: ``write`` as bytes come, ``commit``."""
+        self._refuse_retracted(state)
         upload = self._store.put(max_bytes=self._max_fragment_bytes, expected_id=expected_id)
-        return Push(upload, partial(self._insert_verified, state))
+        return Push(upload, self._space, partial(self._insert_verified, state))
+
+    def begin_hold(self, fragment_id: FragmentId) -> Push:
+        """Return a push of a fragment that others stand behind, into no state."""
+        upload = self._store.put(max_bytes=self._max_fragment_bytes, expected_id=fragment_id)
+        return Push(upload, self._space, lambda _: False)
 
     def push(self, state: StateName, fragment: Fragment | Iterable[Buffer]) -> PushResult:
         """Push a whole fragment, or the pieces of a fragment file."""
@@ -86,36 +97,77 @@ class Replica:
     def insert(self, state: StateName, fragment_id: FragmentId) -> bool:
         """Make a fragment that is held a member of a state; return whether the state grew.
 
-        Raises FragmentNotFoundError when the fragment is not held.
+        Raises FragmentNotFoundError when the fragment is not held, StateRetractedError.
         """
-        if not self._store.has(fragment_id):
-            raise FragmentNotFoundError(
-                f"fragment {fragment_id}: expected one that is held, to add to state {state!r}",
-                id=str(fragment_id),
-                state=state,
-            )
-        return self._insert(state, fragment_id)
+        self._refuse_retracted(state)
+        with self._space.keep(fragment_id):
+            if not self._store.has(fragment_id):
+                raise FragmentNotFoundError(
+                    f"fragment {fragment_id}: expected one that is held, to add to state {state!r}",
+                    id=str(fragment_id),
+                    state=state,
+                )
+            return self._insert(state, fragment_id)
 
-    def declare(self, state: StateName) -> bool:
-        """Create a state with no members; return whether it is new."""
-        with self._lock:
-            if state in self._states:
-                return False
-        self._store.insert(state)
-        with self._lock:
-            created = state not in self._states
-            self._states.setdefault(state, LatentState())
-            return created
+    def declare(self, state: StateName, *, expires_at: int | None = None) -> bool:
+        """Make a state exist, or last until ``expires_at`` (Unix seconds); whether that was new.
+
+        Of several ends the latest counts. Raises StateRetractedError.
+        """
+        grew = self._states.merge(state, LatentState(expires_at=expires_at))
+        self._refuse_retracted(state)
+        return grew
+
+    def retract(self, state: StateName) -> bool:
+        """End a state for good, and give back the space of what no other state holds.
+
+        Replicas that hear of it do the same. Returns whether it was not retracted yet.
+        """
+        return self.merge(state, LatentState(retracted=True))
+
+    def merge(self, name: StateName, delta: LatentState) -> bool:
+        """Merge what another replica says of a state; return whether the state grew.
+
+        The fragments of ``delta`` must be held already. A delta that retracts frees their space.
+        """
+        if not delta.is_retracted:
+            return self._states.merge(name, delta)
+        with contextlib.suppress(StateNotFoundError, StateRetractedError):
+            released = self._states.get(name).ids
+            self._states.merge(name, delta)
+            self._space.reclaim(released)
+            return True
+        return self._states.merge(name, delta)
+
+    def expire(self, now: float) -> list[StateName]:
+        """Retract the states whose lifetime has ended, and return them; ``now``: Unix seconds."""
+        return [name for name in self._states.expired(now) if self.retract(name)]
+
+    def refresh(self) -> None:
+        """Take over what other processes merged into the same store."""
+        self._states.refresh()
 
     def states(self) -> list[StateName]:
-        """Return the names of all states, sorted."""
-        with self._lock:
-            return sorted(self._states)
+        """Return the names of the states that live, sorted."""
+        return self._states.names()
 
     def state(self, name: StateName) -> LatentState:
-        """Return a copy of a state as it is now; StateNotFoundError if there is none."""
-        with self._lock:
-            return LatentState(self._find(name).ids)
+        """Return a copy of a state as it is now.
+
+        Raises StateNotFoundError if there is none, StateRetractedError.
+        """
+        return self._states.get(name)
+
+    def roots(self) -> Roots:
+        """Return the roots of all states, for another replica to compare with its own."""
+        return self._states.roots()
+
+    def changes(self, after: Cursor | None = None) -> FeedPage:
+        """Return a page of what was learned since a cursor, or from the beginning.
+
+        Raises CursorExpiredError for a cursor of an earlier opening.
+        """
+        return self._states.changes(after)
 
     def headers(self, name: StateName) -> dict[FragmentId, FragmentHeader]:
         """Return the headers of a state's members, by ascending id.
@@ -213,22 +265,14 @@ class Replica:
         return self._insert(name, fragment_id)
 
     def _insert(self, name: StateName, fragment_id: FragmentId) -> bool:
-        """Make a durable fragment a member: on disk first, then where readers see it."""
-        with self._lock:
-            state = self._states.get(name)
-            if state is not None and state.contains(fragment_id):
-                return False
-        self._store.insert(name, (fragment_id,))
-        with self._lock:
-            return self._states.setdefault(name, LatentState()).insert(fragment_id)
+        """Make a durable fragment a member."""
+        grew = self._states.merge(name, LatentState([fragment_id]))
+        self._refuse_retracted(name)  # it may have been, since the fragment began to arrive
+        return grew
 
-    def _find(self, name: StateName) -> LatentState:
-        try:
-            return self._states[name]
-        except KeyError as error:
-            raise StateNotFoundError(
-                f"state {name!r}: never declared or added to", state=name
-            ) from error
+    def _refuse_retracted(self, name: StateName) -> None:
+        with contextlib.suppress(StateNotFoundError):
+            self._states.get(name)
 
     def _header(self, fragment_id: FragmentId) -> FragmentHeader:
         header = self._headers.get(fragment_id)

@@ -17,13 +17,14 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
+from latentcrdt.core.state import LatentState
 from latentcrdt.errors import StoreFailedError
 from latentcrdt.store.durability import Durability, io_errors
 from latentcrdt.store.lock import hold_lock
@@ -49,7 +50,7 @@ class DirectoryStore:
         self._durability.make_directory(root)
         self._staging = root / ".staging" / boot
         self._staging_names = map(str, itertools.count())
-        self._members_lock = threading.Lock()
+        self._states_lock = threading.Lock()
         with ExitStack() as opened:
             _make_private(root)
             opened.enter_context(hold_lock(root / ".lock"))
@@ -65,7 +66,7 @@ class DirectoryStore:
             self._objects.recover()
             self._log = MembershipLog(states, quarantine, boot, self._durability)
             opened.callback(self._log.close)
-            self._members = self._log.load()
+            self._states = self._log.load()
             opened.callback(self._durability.refuse, "it is closed")
             self._opened = opened.pop_all()
 
@@ -99,23 +100,31 @@ class DirectoryStore:
         """Yield the ids of all fragments held, in no particular order."""
         return self._objects.ids()
 
-    def insert(self, state: StateName, ids: Iterable[FragmentId] = ()) -> None:
-        """Make the ids members of a state; what is already durable is not written again."""
-        wanted = set(ids)
-        with self._members_lock:
-            known = self._members.get(state)
-            if known is not None:
-                wanted -= known
-                if not wanted:
-                    return
-        self._log.append(state, wanted)
-        with self._members_lock:
-            self._members.setdefault(state, set()).update(wanted)
+    def remove(self, fragment_id: FragmentId) -> None:
+        """Forget a fragment's bytes; who has them mapped keeps them until done."""
+        self._durability.check()
+        self._objects.remove(fragment_id)
 
-    def members(self) -> dict[StateName, set[FragmentId]]:
-        """Return every state and its members: a copy."""
-        with self._members_lock:
-            return {state: set(ids) for state, ids in self._members.items()}
+    def merge(self, name: StateName, delta: LatentState) -> None:
+        """Merge ``delta`` into a state; what is already durable is not written again."""
+        with self._states_lock:
+            known = self._states.get(name)
+            if known is not None:
+                if delta <= known:
+                    return
+                delta = delta.delta(known)
+        self._log.append(name, delta)
+        with self._states_lock:
+            self._states.setdefault(name, LatentState()).merge(delta)
+
+    def states(self) -> dict[StateName, LatentState]:
+        """Return every state: copies."""
+        with self._states_lock:
+            return {name: state.copy() for name, state in self._states.items()}
+
+    def refresh(self) -> dict[StateName, LatentState]:
+        """Return nothing: the lock keeps other processes out."""
+        return {}
 
     def close(self) -> None:
         """Refuse further writes and let go of the lock; fragments in hand stay readable."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
-from latentcrdt.core.ids import FragmentId, StateName
+from latentcrdt.core.ids import StateName
+from latentcrdt.core.state import LatentState
 from latentcrdt.errors import StoreFullError
 from latentcrdt.store.durability import Durability, io_errors, write_all
 from latentcrdt.store.group_commit import GroupCommit
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 MAX_SEGMENTS = 4
 """Join them when there are more: an opening costs one file read each."""
 
-Members = dict[StateName, set[FragmentId]]
+States = dict[StateName, LatentState]
 
 
 class MembershipLog:
@@ -47,11 +47,11 @@ class MembershipLog:
         """Bytes of it that are whole records."""
         self._entry_is_durable = False
 
-    def load(self) -> Members:
+    def load(self) -> States:
         """Return the union of all segments; join them when they are many."""
         for leftover in self._directory.glob("*.tmp"):
             leftover.unlink()
-        members: Members = {}
+        states: States = {}
         damaged = set()
         segments = sorted(self._directory.glob("*.log"))
         for path in segments:
@@ -64,15 +64,15 @@ class MembershipLog:
                     found.num_bytes_skipped,
                     path,
                 )
-            for state, ids in found.members.items():
-                members.setdefault(state, set()).update(ids)
+            for name, state in found.states.items():
+                states.setdefault(name, LatentState()).merge(state)
         if len(segments) > MAX_SEGMENTS:
-            self._compact(segments, damaged, members)
-        return members
+            self._compact(segments, damaged, states)
+        return states
 
-    def append(self, state: StateName, ids: Iterable[FragmentId]) -> None:
-        """Make the ids members of the state; durable on return."""
-        self._commits.append(encode_record(state, ids))
+    def append(self, name: StateName, delta: LatentState) -> None:
+        """Merge ``delta`` into the state; durable on return."""
+        self._commits.append(encode_record(name, delta))
 
     def close(self) -> None:
         """Close the segment; whatever was acknowledged is durable already."""
@@ -115,11 +115,11 @@ class MembershipLog:
         except OSError:
             self._close_segment()  # the torn tail stays, to be passed over; go on in a new segment
 
-    def _compact(self, segments: list[Path], damaged: set[Path], members: Members) -> None:
+    def _compact(self, segments: list[Path], damaged: set[Path], states: States) -> None:
         """Write the union, durably, then remove its inputs; damaged ones are kept aside."""
         union = self._next_path()
         try:
-            self._write_segment(union, members)
+            self._write_segment(union, states)
         except StoreFullError as error:
             logger.warning("cannot join %d membership segments: %s", len(segments), error)
             return
@@ -131,12 +131,12 @@ class MembershipLog:
                     path.unlink()
         logger.info("joined %d membership segments into %s", len(segments), union.name)
 
-    def _write_segment(self, path: Path, members: Members) -> None:
+    def _write_segment(self, path: Path, states: States) -> None:
         temporary = path.with_suffix(".tmp")
         with io_errors(f"writing {temporary}"):
             fd = _create(temporary)
             try:
-                write_all(fd, b"".join(encode_record(s, ids) for s, ids in members.items()))
+                write_all(fd, b"".join(encode_record(*named) for named in states.items()))
                 self._durability.sync_file(fd, temporary)
             finally:
                 os.close(fd)

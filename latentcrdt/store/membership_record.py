@@ -1,32 +1,19 @@
 """The records of a membership log: each stands for itself, so damage costs no more than it hit.
 
 A record is the magic, u32 payload length, the first 16 bytes of the payload's BLAKE3, and the
-payload: the canonical encoding of ``["latentcrdt.members", 1, state name, ids]``, the ids ascending
-and joined. A set that only grows needs no order among records, so every one that verifies counts,
-wherever it stands, and anything else is passed over.
+payload: a state as `latentcrdt.core.delta` spells it. Merge needs no order among records, so every
+one that verifies counts, wherever it stands, and anything else is passed over.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from latentcrdt.core.encoding import (
-    DIGEST_BYTES,
-    as_bytes,
-    as_list,
-    as_text,
-    check_one_spelling,
-    decode,
-    digest,
-    encode,
-)
-from latentcrdt.core.ids import FragmentId, StateName
-from latentcrdt.errors import MalformedError
-
-KIND = "latentcrdt.members"
-VERSION = 1
+from latentcrdt.core.delta import decode_delta, encode_delta
+from latentcrdt.core.encoding import digest
+from latentcrdt.core.ids import StateName
+from latentcrdt.core.state import LatentState
 
 MAGIC = b"LCM1"
 
@@ -37,14 +24,14 @@ _HEAD = struct.Struct("<4sI16s")
 class SegmentContents:
     """What a scan of one segment found."""
 
-    members: dict[StateName, set[FragmentId]] = field(default_factory=dict)
+    states: dict[StateName, LatentState] = field(default_factory=dict)
     num_bytes_skipped: int = 0
     """Bytes that belong to no record that verifies: a torn tail, or damage."""
 
 
-def encode_record(state: StateName, ids: Iterable[FragmentId]) -> bytes:
-    """Return the record that makes the ids members of a state; no ids declares the state."""
-    payload = _encode_payload(state, sorted(set(ids)))
+def encode_record(name: StateName, delta: LatentState) -> bytes:
+    """Return the record that merges ``delta`` into a state; an empty one declares it."""
+    payload = encode_delta(name, delta)
     return _HEAD.pack(MAGIC, len(payload), _checksum(payload)) + payload
 
 
@@ -64,8 +51,8 @@ def scan_segment(data: bytes) -> SegmentContents:
             found.num_bytes_skipped += resume - position
             position = resume
             continue
-        state, ids = _decode_payload(payload)
-        found.members.setdefault(state, set()).update(ids)
+        name, delta = decode_delta(payload)
+        found.states.setdefault(name, LatentState()).merge(delta)
         position += _HEAD.size + len(payload)
     return found
 
@@ -79,21 +66,6 @@ def _payload_at(data: bytes, position: int) -> bytes | None:
         return None
     payload = data[start : start + length]
     return payload if _checksum(payload) == checksum else None
-
-
-def _encode_payload(state: StateName, ids: list[FragmentId]) -> bytes:
-    return encode(KIND, VERSION, [str(StateName(state)), b"".join(ids)])
-
-
-def _decode_payload(payload: bytes) -> tuple[StateName, list[FragmentId]]:
-    name, joined = as_list(decode(KIND, VERSION, payload), "membership record", 2)
-    state = StateName(as_text(name, "state name", 63))
-    raw = as_bytes(joined, "ids")
-    if len(raw) % DIGEST_BYTES:
-        raise MalformedError(f"ids: expected whole ids of {DIGEST_BYTES} bytes, got {len(raw)}")
-    ids = [FragmentId(raw[i : i + DIGEST_BYTES]) for i in range(0, len(raw), DIGEST_BYTES)]
-    check_one_spelling("membership record", payload, _encode_payload(state, sorted(set(ids))))
-    return state, ids
 
 
 def _checksum(payload: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +12,7 @@ from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.reader import FragmentReader
+from latentcrdt.core.state import LatentState
 from latentcrdt.errors import FragmentNotFoundError, StoreFailedError
 
 
@@ -21,7 +22,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._fragments: dict[FragmentId, Fragment] = {}
-        self._members: dict[StateName, set[FragmentId]] = {}
+        self._states: dict[StateName, LatentState] = {}
         self._closed = False
 
     def put(self, *, max_bytes: int, expected_id: FragmentId | None = None) -> MemoryUpload:
@@ -54,16 +55,26 @@ class MemoryStore:
         with self._lock:
             return iter(list(self._fragments))
 
-    def insert(self, state: StateName, ids: Iterable[FragmentId] = ()) -> None:
-        """Make the ids members of a state."""
+    def remove(self, fragment_id: FragmentId) -> None:
+        """Forget a fragment; who holds it keeps it."""
         self.check_open()
         with self._lock:
-            self._members.setdefault(StateName(state), set()).update(ids)
+            self._fragments.pop(fragment_id, None)
 
-    def members(self) -> dict[StateName, set[FragmentId]]:
-        """Return every state and its members: a copy."""
+    def merge(self, name: StateName, delta: LatentState) -> None:
+        """Merge ``delta`` into a state."""
+        self.check_open()
         with self._lock:
-            return {state: set(ids) for state, ids in self._members.items()}
+            self._states.setdefault(name, LatentState()).merge(delta)
+
+    def states(self) -> dict[StateName, LatentState]:
+        """Return every state: copies."""
+        with self._lock:
+            return {name: state.copy() for name, state in self._states.items()}
+
+    def refresh(self) -> dict[StateName, LatentState]:
+        """Return nothing: no other process can reach this memory."""
+        return {}
 
     def close(self) -> None:
         """Refuse further writes."""

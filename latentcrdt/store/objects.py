@@ -78,6 +78,14 @@ class ObjectTree:
         """Hash the whole object."""
         self._read(fragment_id, verify)
 
+    def remove(self, fragment_id: FragmentId) -> None:
+        """Unlink the object, if it is there.
+
+        Without a sync: should a power cut bring it back, it is garbage to be removed again.
+        """
+        with self._locks[fragment_id[0]], io_errors(f"removing fragment {fragment_id}"):
+            self._path(fragment_id).unlink(missing_ok=True)
+
     def has(self, fragment_id: FragmentId) -> bool:
         """Return whether the object is there, durably."""
         if fragment_id in self._settling:

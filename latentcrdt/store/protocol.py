@@ -7,7 +7,7 @@ it and runs on every store.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -15,6 +15,7 @@ from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
+from latentcrdt.core.state import LatentState
 
 
 class Upload(Protocol):
@@ -67,11 +68,23 @@ class Store(Protocol):
     def ids(self) -> Iterator[FragmentId]:
         """Yield the ids of all fragments held, in no particular order."""
 
-    def insert(self, state: StateName, ids: Iterable[FragmentId] = ()) -> None:
-        """Make the ids members of a state, durably; no ids declares the state."""
+    def remove(self, fragment_id: FragmentId) -> None:
+        """Forget a fragment's bytes, if they are held; what was returned before stays readable.
 
-    def members(self) -> dict[StateName, set[FragmentId]]:
-        """Return every state and its members, as found when the store was opened or since."""
+        The caller answers for it that no state that lives has it as a member.
+        """
+
+    def merge(self, name: StateName, delta: LatentState) -> None:
+        """Merge ``delta`` into a state, durably; an empty one declares the state."""
+
+    def states(self) -> dict[StateName, LatentState]:
+        """Return every state, as found when the store was opened or merged since: copies."""
+
+    def refresh(self) -> dict[StateName, LatentState]:
+        """Return what other processes have merged since the last call, or the opening.
+
+        Nothing, in a store that one process has to itself.
+        """
 
     def close(self) -> None:
         """Release locks and files; whatever was acknowledged is already durable."""

@@ -17,6 +17,7 @@ import pytest
 
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import FragmentId, StateName
+from latentcrdt.core.state import LatentState
 from latentcrdt.errors import (
     DigestMismatchError,
     FragmentNotFoundError,
@@ -32,6 +33,7 @@ MAX_BYTES = 1 << 20
 
 NAME = StateName("task-42")
 OTHER = StateName("a.b_c-d")
+RETRACTED = StateName("0")
 
 
 def put(store: Store, fragment: Fragment) -> bool:
@@ -172,22 +174,45 @@ class StoreSuite:
     def test_states_hold_what_was_inserted(self, store: Store) -> None:
         """One set of ids a state; declaring one does not change it."""
         a, b, c = (make_fragment(seed).fragment_id for seed in (12, 13, 14))
-        store.insert(NAME, [a])
-        store.insert(NAME, [b, a])
-        store.insert(OTHER, [c])
-        store.insert(OTHER)
-        assert store.members() == {NAME: {a, b}, OTHER: {c}}
+        store.merge(NAME, LatentState([a]))
+        store.merge(NAME, LatentState([b, a]))
+        store.merge(OTHER, LatentState([c]))
+        store.merge(OTHER, LatentState())
+        assert store.states() == {NAME: LatentState([a, b]), OTHER: LatentState([c])}
+
+    def test_states_join_lifetimes_and_stay_retracted(self, store: Store) -> None:
+        """The later end counts; nothing comes back into a state that was retracted."""
+        a = make_fragment(12).fragment_id
+        store.merge(NAME, LatentState([a], expires_at=7))
+        store.merge(NAME, LatentState(expires_at=5))
+        assert store.states() == {NAME: LatentState([a], expires_at=7)}
+        store.merge(NAME, LatentState(retracted=True))
+        store.merge(NAME, LatentState([a], expires_at=9))
+        assert store.states() == {NAME: LatentState(retracted=True)}
+
+    def test_a_removed_fragment_is_gone_and_can_be_put_again(self, store: Store) -> None:
+        """Whoever has it in hand keeps it; removing what is not held is fine."""
+        fragment = make_fragment(18)
+        put(store, fragment)
+        held = store.get(fragment.fragment_id)
+        for _ in range(2):
+            store.remove(fragment.fragment_id)
+            assert not store.has(fragment.fragment_id)
+            assert list(store.ids()) == []
+        assert held.to_bytes() == fragment.to_bytes()
+        assert put(store, fragment)
+        assert store.get(fragment.fragment_id).to_bytes() == fragment.to_bytes()
 
     def test_a_state_can_be_declared_without_members(self, store: Store) -> None:
         """It is then known, and empty."""
-        store.insert(NAME)
-        assert store.members() == {NAME: set()}
+        store.merge(NAME, LatentState())
+        assert store.states() == {NAME: LatentState()}
 
-    def test_members_returns_copies(self, store: Store) -> None:
+    def test_states_are_copies(self, store: Store) -> None:
         """Whoever changes what was returned changes nothing here."""
-        store.insert(NAME)
-        store.members()[NAME].add(make_fragment(15).fragment_id)
-        assert store.members() == {NAME: set()}
+        store.merge(NAME, LatentState())
+        store.states()[NAME].insert(make_fragment(15).fragment_id)
+        assert store.states() == {NAME: LatentState()}
 
     def test_a_closed_store_acknowledges_nothing(self, tmp_path: Path) -> None:
         """Closing twice is fine."""
@@ -197,7 +222,7 @@ class StoreSuite:
         with pytest.raises(StoreFailedError):
             put(store, make_fragment(16))
         with pytest.raises(StoreFailedError):
-            store.insert(NAME)
+            store.merge(NAME, LatentState())
 
     def test_the_same_fragment_from_many_threads_is_stored_once(self, store: Store) -> None:
         """Exactly one of them is told that it is new."""
@@ -213,13 +238,13 @@ class StoreSuite:
 
         def add(fragment: Fragment) -> FragmentId:
             put(store, fragment)
-            store.insert(NAME, [fragment.fragment_id])
+            store.merge(NAME, LatentState([fragment.fragment_id]))
             return fragment.fragment_id
 
         with ThreadPoolExecutor(8) as pool:
             ids = set(pool.map(add, fragments))
         assert set(store.ids()) == ids
-        assert store.members() == {NAME: ids}
+        assert store.states() == {NAME: LatentState(ids)}
 
 
 class DurableStoreSuite(StoreSuite):
@@ -231,14 +256,19 @@ class DurableStoreSuite(StoreSuite):
         store = self.open_store(tmp_path / "store")
         for fragment_id, fragment in fragments.items():
             put(store, fragment)
-            store.insert(NAME, [fragment_id])
-        store.insert(OTHER)
+            store.merge(NAME, LatentState([fragment_id]))
+        store.merge(OTHER, LatentState(expires_at=1))
+        store.merge(RETRACTED, LatentState(retracted=True))
         store.close()
         again = self.open_store(tmp_path / "store")
         assert set(again.ids()) == set(fragments)
         for fragment_id, fragment in fragments.items():
             assert again.get(fragment_id).to_bytes() == fragment.to_bytes()
-        assert again.members() == {NAME: set(fragments), OTHER: set()}
+        assert again.states() == {
+            NAME: LatentState(fragments),
+            OTHER: LatentState(expires_at=1),
+            RETRACTED: LatentState(retracted=True),
+        }
         again.close()
 
     def test_memberships_of_many_openings_add_up(self, tmp_path: Path) -> None:
@@ -247,8 +277,8 @@ class DurableStoreSuite(StoreSuite):
         for fragment_id in ids:
             for additions in ([fragment_id], []):
                 store = self.open_store(tmp_path / "store")
-                store.insert(NAME, additions)
+                store.merge(NAME, LatentState(additions))
                 store.close()
         store = self.open_store(tmp_path / "store")
-        assert store.members() == {NAME: set(ids)}
+        assert store.states() == {NAME: LatentState(ids)}
         store.close()

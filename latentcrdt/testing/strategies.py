@@ -24,9 +24,13 @@ def fragment_ids() -> st.SearchStrategy[FragmentId]:
     return st.integers(0, 40).map(lambda n: FragmentId(digest(n.to_bytes(2, "little"))))
 
 
-def states() -> st.SearchStrategy[LatentState]:
-    """Return a strategy for states; two of them usually share members."""
-    return st.sets(fragment_ids(), max_size=12).map(LatentState)
+@st.composite
+def states(draw: Draw) -> LatentState:
+    """Draw a state; two of them usually share members, few are retracted."""
+    if draw(st.integers(0, 9)) == 0:
+        return LatentState(retracted=True)
+    ids = draw(st.sets(fragment_ids(), max_size=12))
+    return LatentState(ids, expires_at=draw(st.none() | st.integers(0, 5)))
 
 
 def state_names() -> st.SearchStrategy[StateName]:

@@ -135,7 +135,7 @@ def test_a_fragment_over_the_replicas_limit_is_refused() -> None:
 
 def test_a_state_grows_only_after_its_membership_is_durable() -> None:
     class FullStore(MemoryStore):
-        def insert(self, *_: object) -> None:
+        def merge(self, *_: object) -> None:
             raise StoreFullError("no room")
 
     replica = Replica(FullStore())

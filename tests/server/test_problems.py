@@ -26,6 +26,7 @@ from latentcrdt.errors import (
     CorruptFragmentError,
     LatentCRDTError,
     ModelNotInstalledError,
+    RemoteSyncError,
     TransportError,
     UnsupportedModelError,
     error_class,
@@ -41,7 +42,7 @@ ABSENT = "0" * 64
 
 def test_the_table_of_statuses_has_every_code_that_is_not_the_callers_own() -> None:
     """What only a client or a model integration raises never crosses the wire."""
-    bases = (TransportError, UnsupportedModelError, ModelNotInstalledError)
+    bases = (TransportError, RemoteSyncError, UnsupportedModelError, ModelNotInstalledError)
     elsewhere = {cls.code for base in bases for cls in error_classes(base)}
     codes = {cls.__dict__["code"] for cls in error_classes() if "code" in cls.__dict__}
     assert set(STATUS) == codes - elsewhere - {LatentCRDTError.code}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from latentcrdt.core.ids import StateName
+from latentcrdt.core.state import LatentState
 from latentcrdt.errors import StoreFailedError, StoreFullError
 from latentcrdt.store.directory import DirectoryStore
 from latentcrdt.store.group_commit import GroupCommit
@@ -117,7 +118,7 @@ def test_concurrent_inserts_take_fewer_syncs_and_all_of_them_last(
 ) -> None:
     store = DirectoryStore(tmp_path)
     name = StateName("a")
-    store.insert(name)
+    store.merge(name, LatentState())
     ids = [make_fragment(seed).fragment_id for seed in range(64)]
     all_there = threading.Barrier(16)
     syncs: list[int] = []
@@ -130,7 +131,7 @@ def test_concurrent_inserts_take_fewer_syncs_and_all_of_them_last(
     def insert(start: int) -> None:
         all_there.wait(timeout=10)
         for fragment_id in ids[start::16]:
-            store.insert(name, [fragment_id])
+            store.merge(name, LatentState([fragment_id]))
 
     with monkeypatch.context() as patch, ThreadPoolExecutor(16) as pool:
         patch.setattr(os, "fdatasync", counted)
@@ -138,5 +139,5 @@ def test_concurrent_inserts_take_fewer_syncs_and_all_of_them_last(
     store.close()
     assert 0 < len(syncs) < len(ids)
     again = DirectoryStore(tmp_path)
-    assert again.members() == {name: set(ids)}
+    assert again.states() == {name: LatentState(ids)}
     again.close()

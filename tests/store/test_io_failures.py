@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from latentcrdt.core.ids import StateName
+from latentcrdt.core.state import LatentState
 from latentcrdt.errors import StoreFailedError, StoreFullError
 from latentcrdt.store.directory import DirectoryStore
 from latentcrdt.testing.fragments import make_fragment
@@ -30,7 +31,7 @@ def failing(code: int) -> Callable[..., object]:
 def store(tmp_path: Path) -> Iterator[DirectoryStore]:
     store = DirectoryStore(tmp_path)
     put(store, HELD)
-    store.insert(NAME, [HELD.fragment_id])
+    store.merge(NAME, LatentState([HELD.fragment_id]))
     yield store
     store.close()
 
@@ -52,10 +53,10 @@ def test_a_failed_sync_fails_the_put_and_stops_all_writes_until_opened_again(
         with pytest.raises(StoreFailedError, match="takes no writes"):
             put(store, fragment)
     with pytest.raises(StoreFailedError, match="takes no writes"):
-        store.insert(NAME, [LATER.fragment_id])
+        store.merge(NAME, LatentState([LATER.fragment_id]))
     assert list(store.ids()) == [HELD.fragment_id]
     assert store.get(HELD.fragment_id).to_bytes() == HELD.to_bytes()
-    assert store.members() == {NAME: {HELD.fragment_id}}
+    assert store.states() == {NAME: LatentState([HELD.fragment_id])}
     assert staged_files(tmp_path) == []
     store.close()
     again = DirectoryStore(tmp_path)
@@ -72,10 +73,10 @@ def test_a_failed_sync_fails_the_insert_and_stops_all_writes(
     with monkeypatch.context() as patch:
         patch.setattr(os, call, failing(errno.EIO))
         with pytest.raises(StoreFailedError, match="syncing"):
-            store.insert(NAME, [NEW.fragment_id])
-    assert store.members() == {}
+            store.merge(NAME, LatentState([NEW.fragment_id]))
+    assert store.states() == {}
     with pytest.raises(StoreFailedError, match="takes no writes"):
-        store.insert(NAME, [NEW.fragment_id])
+        store.merge(NAME, LatentState([NEW.fragment_id]))
     with pytest.raises(StoreFailedError, match="takes no writes"):
         put(store, NEW)
     store.close()

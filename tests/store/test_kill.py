@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from latentcrdt.core.ids import FragmentId, StateName
+from latentcrdt.core.state import LatentState
 from latentcrdt.store.directory import DirectoryStore
 from tests.store.damaged import damaged
 
 WRITER = """
 import os, signal, sys
 from latentcrdt.core.ids import StateName
+from latentcrdt.core.state import LatentState
 from tests.store.damaged import damaged
 from latentcrdt.store.directory import DirectoryStore
 from latentcrdt.testing.fragments import make_fragment
@@ -42,7 +44,7 @@ for seed in range(10**6):
     with store.put(max_bytes=1 << 20) as upload:
         upload.write(fragment.to_bytes())
         upload.publish()
-    store.insert(StateName("a"), [fragment.fragment_id])
+    store.merge(StateName("a"), LatentState([fragment.fragment_id]))
     sys.stdout.write(f"{fragment.fragment_id}\\n")
     sys.stdout.flush()
 """
@@ -61,7 +63,7 @@ def check_store(root: Path, acknowledged: Iterable[str]) -> None:
     expected = {FragmentId.parse(line) for line in acknowledged}
     store = DirectoryStore(root)
     held = set(store.ids())
-    members = store.members().get(StateName("a"), set())
+    members = set(store.states().get(StateName("a"), LatentState()))
     assert expected <= held
     assert expected <= members
     assert members <= held, "a member whose object is not there: the order was wrong"

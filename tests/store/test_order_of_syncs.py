@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from latentcrdt.core.ids import StateName
+from latentcrdt.core.state import LatentState
 from latentcrdt.store import membership_log
 from latentcrdt.store.directory import DirectoryStore
 from latentcrdt.testing.fragments import make_fragment
@@ -115,21 +116,21 @@ def test_a_membership_is_synced_with_its_segment_and_the_segments_entry(
 ) -> None:
     store = DirectoryStore(root)
     calls.clear()
-    store.insert(StateName("a"), [make_fragment(1).fragment_id])
+    store.merge(StateName("a"), LatentState([make_fragment(1).fragment_id]))
     (segment,) = (root / "states").iterdir()
     assert calls == [("write", segment), ("fdatasync", segment), ("fsync", root / "states")]
     calls.clear()
-    store.insert(StateName("a"), [make_fragment(2).fragment_id])
+    store.merge(StateName("a"), LatentState([make_fragment(2).fragment_id]))
     assert calls == [("write", segment), ("fdatasync", segment)]
     store.close()
 
 
 def test_a_membership_that_is_durable_already_costs_nothing(root: Path, calls: Calls) -> None:
     store = DirectoryStore(root)
-    store.insert(StateName("a"), [make_fragment(1).fragment_id])
+    store.merge(StateName("a"), LatentState([make_fragment(1).fragment_id]))
     calls.clear()
-    store.insert(StateName("a"), [make_fragment(1).fragment_id])
-    store.insert(StateName("a"))
+    store.merge(StateName("a"), LatentState([make_fragment(1).fragment_id]))
+    store.merge(StateName("a"), LatentState())
     assert calls == []
     store.close()
 
@@ -137,7 +138,7 @@ def test_a_membership_that_is_durable_already_costs_nothing(root: Path, calls: C
 def test_joined_segments_are_durable_before_their_inputs_go(root: Path, calls: Calls) -> None:
     for seed in range(membership_log.MAX_SEGMENTS + 1):
         store = DirectoryStore(root)
-        store.insert(StateName("a"), [make_fragment(seed).fragment_id])
+        store.merge(StateName("a"), LatentState([make_fragment(seed).fragment_id]))
         store.close()
     inputs = sorted((root / "states").iterdir())
     calls.clear()

@@ -18,9 +18,11 @@ from hypothesis.stateful import (
 
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import FragmentId, StateName
+from latentcrdt.core.state import LatentState
 from latentcrdt.store.directory import DirectoryStore
 from latentcrdt.testing.fragments import make_fragment
 from latentcrdt.testing.store_suite import MAX_BYTES, put
+from latentcrdt.testing.strategies import states
 from tests.store.damaged import damaged
 
 FRAGMENTS = {f.fragment_id: f for f in map(make_fragment, range(8))}
@@ -36,7 +38,7 @@ class DirectoryStoreMachine(RuleBasedStateMachine):
         self.path = Path(tempfile.mkdtemp(prefix="latentcrdt-"))
         self.store = DirectoryStore(self.path)
         self.held: dict[FragmentId, Fragment] = {}
-        self.members: dict[StateName, set[FragmentId]] = {}
+        self.states: dict[StateName, LatentState] = {}
 
     def teardown(self) -> None:
         self.store.close()
@@ -56,10 +58,15 @@ class DirectoryStoreMachine(RuleBasedStateMachine):
             upload.write(FRAGMENTS[fragment_id].to_bytes())
             upload.finish()
 
-    @rule(name=names, ids=st.sets(fragment_ids, max_size=4))
-    def insert(self, name: StateName, ids: set[FragmentId]) -> None:
-        self.store.insert(name, ids)
-        self.members.setdefault(name, set()).update(ids)
+    @rule(fragment_id=fragment_ids)
+    def remove(self, fragment_id: FragmentId) -> None:
+        self.store.remove(fragment_id)
+        self.held.pop(fragment_id, None)
+
+    @rule(name=names, delta=states())
+    def merge(self, name: StateName, delta: LatentState) -> None:
+        self.store.merge(name, delta)
+        self.states.setdefault(name, LatentState()).merge(delta)
 
     @rule()
     def open_again(self) -> None:
@@ -89,7 +96,7 @@ class DirectoryStoreMachine(RuleBasedStateMachine):
     @invariant()
     def agrees_with_the_model(self) -> None:
         assert set(self.store.ids()) == set(self.held)
-        assert self.store.members() == self.members
+        assert self.store.states() == self.states
         for fragment_id, fragment in FRAGMENTS.items():
             assert self.store.has(fragment_id) == (fragment_id in self.held)
             if fragment_id in self.held:
