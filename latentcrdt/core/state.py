@@ -18,6 +18,10 @@ RETRACTED_ROOT = RootDigest(digest(b"latentcrdt.retracted"))
 """Root of every retracted state; no set has it, for the ids of a set come in wholes of 32 bytes."""
 
 
+EMPTY_ROOT = RootDigest(digest(b""))
+"""Root of a state without members."""
+
+
 class LatentState:
     """The CvRDT that replicas exchange; also its own delta.
 
@@ -25,7 +29,7 @@ class LatentState:
     often leave no trace.
     """
 
-    __slots__ = ("_expires_at", "_ids", "_retracted", "_sorted")
+    __slots__ = ("_expires_at", "_ids", "_retracted", "_root", "_sorted")
 
     def __init__(
         self,
@@ -39,6 +43,7 @@ class LatentState:
         self._ids: GSet[FragmentId] = GSet(() if retracted else ids)
         self._expires_at = None if retracted else expires_at
         self._sorted: tuple[FragmentId, ...] | None = None
+        self._root: RootDigest | None = None
 
     def insert(self, fragment_id: FragmentId) -> bool:
         """Add one id; return whether the state grew. A retracted state takes none."""
@@ -72,7 +77,7 @@ class LatentState:
     def copy(self) -> LatentState:
         """Return a state of its own with the same value."""
         copied = LatentState(self._ids, expires_at=self._expires_at, retracted=self._retracted)
-        copied._sorted = self._sorted
+        copied._sorted, copied._root = self._sorted, self._root
         return copied
 
     @property
@@ -88,7 +93,11 @@ class LatentState:
 
         A retracted state has `RETRACTED_ROOT`; the lifetime is no part of it.
         """
-        return RETRACTED_ROOT if self._retracted else RootDigest(digest(b"".join(self.ids)))
+        if self._retracted:
+            return RETRACTED_ROOT
+        if self._root is None:
+            self._root = RootDigest(digest(b"".join(self.ids)))
+        return self._root
 
     @property
     def expires_at(self) -> int | None:
@@ -131,7 +140,7 @@ class LatentState:
 
     def _note(self, grew: bool) -> bool:
         if grew:
-            self._sorted = None
+            self._sorted = self._root = None
         return grew
 
 

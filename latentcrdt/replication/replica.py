@@ -195,6 +195,19 @@ class Replica:
             self._verified[fragment_id] = True
         return self._store.get(fragment_id)
 
+    def unheld(self) -> list[tuple[StateName, FragmentId]]:
+        """Return the members whose bytes are not held: lost, or quarantined as damaged."""
+        return [
+            (name, fragment_id)
+            for name in self._states.names()
+            for fragment_id in self._members(name)
+            if not self._store.has(fragment_id)
+        ]
+
+    def prefixes_of(self, fragment_id: FragmentId) -> list[FragmentHeader]:
+        """Return the fork points behind a fragment, outermost first; PrefixMissingError."""
+        return prefix_chain(self._header(fragment_id), self._header)
+
     def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
         """Return those of the ids that are not held, in the order given."""
         return [fragment_id for fragment_id in ids if not self._store.has(fragment_id)]
@@ -269,6 +282,12 @@ class Replica:
         grew = self._states.merge(name, LatentState([fragment_id]))
         self._refuse_retracted(name)  # it may have been, since the fragment began to arrive
         return grew
+
+    def _members(self, name: StateName) -> Iterable[FragmentId]:
+        try:
+            return self._states.get(name)
+        except StateRetractedError:
+            return ()  # since its name was listed
 
     def _refuse_retracted(self, name: StateName) -> None:
         with contextlib.suppress(StateNotFoundError):

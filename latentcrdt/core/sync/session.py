@@ -12,7 +12,7 @@ from latentcrdt.core.sync.messages import MAX_PREFIXES, Leaf, Question, SyncAnsw
 from latentcrdt.core.sync.tree import DIGITS, IdTree
 from latentcrdt.errors import RemoteSyncError
 
-MAX_NODES = 1 << 18
+MAX_NODES = 1 << 20
 """Nodes asked for in one session: two states of half a million ids that have none in common."""
 
 

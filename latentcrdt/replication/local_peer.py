@@ -1,0 +1,101 @@
+"""A replica of this process, as one side of anti-entropy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from latentcrdt.core.encoding import Buffer
+from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.ids import Digest, FragmentId, StateName
+from latentcrdt.core.state import LatentState
+from latentcrdt.core.sync.feed import Cursor, FeedPage
+from latentcrdt.core.sync.messages import Question, SyncAnswer, answer_question
+from latentcrdt.core.sync.peer import Peer
+from latentcrdt.core.sync.roots import Roots
+from latentcrdt.errors import FragmentNotFoundError, PrefixMissingError, StateNotFoundError
+from latentcrdt.replication.push import Push
+from latentcrdt.replication.replica import Replica
+
+
+class LocalPeer:
+    """A `latentcrdt.core.sync.peer.Peer` over a replica."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+
+    def roots(self, known: Digest | None = None) -> Roots | Cursor:
+        """Return the roots of all states."""
+        roots = self._replica.roots()
+        return roots.cursor if roots.digest == known else roots
+
+    def changes(self, after: Cursor | None) -> FeedPage:
+        """Return a page of what was learned since a cursor."""
+        return self._replica.changes(after)
+
+    def compare(self, name: StateName, question: Question) -> SyncAnswer:
+        """Answer from the state as it is now."""
+        return answer_question(self.state(name), question)
+
+    def state(self, name: StateName) -> LatentState:
+        """Return a state, empty if it is unknown or retracted."""
+        try:
+            return self._replica.state(name)
+        except StateNotFoundError:
+            return LatentState()
+
+    def unheld(self) -> list[tuple[StateName, FragmentId]]:
+        """Return the members whose bytes are not held."""
+        return self._replica.unheld()
+
+    def merge(self, name: StateName, bare: LatentState) -> None:
+        """Merge a lifetime or a retraction."""
+        self._replica.merge(name, bare)
+
+    def pour(self, fragment_id: FragmentId, write: Callable[[Buffer], None]) -> None:
+        """Write a fragment's file."""
+        fragment = self._replica.fragment(fragment_id)
+        write(fragment.framing)
+        write(fragment.body)
+
+    @contextmanager
+    def opened(self, fragment_id: FragmentId) -> Iterator[Fragment]:
+        """Return a fragment of the store."""
+        yield self._replica.fragment(fragment_id)
+
+    def take(self, name: StateName, fragment_id: FragmentId, source: Peer) -> int:
+        """Make a fragment a member, with what it stands behind."""
+        num_bytes = 0
+        try:
+            self._replica.insert(name, fragment_id)
+        except FragmentNotFoundError:
+            push = self._replica.begin_push(name, expected_id=fragment_id)
+            num_bytes += _receive(fragment_id, push, source)
+        # One by one from the innermost: which prefix is next stands in the one before.
+        while (prefix := self._lacking_prefix(fragment_id)) is not None:
+            num_bytes += _receive(prefix, self._replica.begin_hold(prefix), source)
+        return num_bytes
+
+    def _lacking_prefix(self, fragment_id: FragmentId) -> FragmentId | None:
+        try:
+            self._replica.prefixes_of(fragment_id)
+        except PrefixMissingError as error:
+            lacking = error.details.get("prefix")
+            if lacking is None:
+                raise  # too many, not one too few
+            return FragmentId.parse(lacking)
+        return None
+
+
+def _receive(fragment_id: FragmentId, push: Push, source: Peer) -> int:
+    num_bytes = 0
+
+    def write(data: Buffer) -> None:
+        nonlocal num_bytes
+        push.write(data)
+        num_bytes += memoryview(data).nbytes
+
+    with push:
+        source.pour(fragment_id, write)
+        push.commit()
+    return num_bytes
