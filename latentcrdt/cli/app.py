@@ -9,6 +9,7 @@ import stamina.instrumentation
 import typer
 
 from latentcrdt.cli.bench import bench
+from latentcrdt.cli.conformance import conformance
 from latentcrdt.cli.demo import demo
 from latentcrdt.cli.export import export
 from latentcrdt.cli.fetch import fetch
@@ -17,6 +18,9 @@ from latentcrdt.cli.output import print_error
 from latentcrdt.cli.push import push
 from latentcrdt.cli.render import render
 from latentcrdt.cli.serve import serve
+from latentcrdt.cli.status import status
+from latentcrdt.cli.sync import sync
+from latentcrdt.cli.token import token
 from latentcrdt.cli.verify import verify
 from latentcrdt.errors import LatentCRDTError
 
@@ -76,10 +80,14 @@ def common(
 app.command(rich_help_panel="Run")(serve)
 app.command(rich_help_panel="Run")(demo)
 app.add_typer(bench, name="bench", rich_help_panel="Run")
+app.command(rich_help_panel="Run")(conformance)
+app.add_typer(token, name="token", rich_help_panel="Run")
 app.command(rich_help_panel="States on a server")(push)
 app.command(rich_help_panel="States on a server")(ls)
 app.command(rich_help_panel="States on a server")(render)
 app.command(rich_help_panel="States on a server")(fetch)
+app.command(rich_help_panel="States on a server")(status)
+app.command(rich_help_panel="Replicas")(sync)
 app.command(rich_help_panel="Files")(verify)
 app.command(rich_help_panel="Files")(export)
 

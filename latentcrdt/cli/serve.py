@@ -41,6 +41,15 @@ TokenOption = Annotated[
         help="Ask every caller for one of the bearer tokens in this file, one a line.",
     ),
 ]
+PeerOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--peer",
+        metavar="URL",
+        help="Keep equal with this server, both ways; may be given several times. "
+        "Its token, if it needs one: LATENTCRDT_TOKEN.",
+    ),
+]
 
 
 def serve(
@@ -48,6 +57,7 @@ def serve(
     port: PortOption = None,
     data: DataOption = None,
     token_file: TokenOption = None,
+    peer: PeerOption = None,
 ) -> None:
     """Run a server until it is stopped (Ctrl-C or SIGTERM).
 
@@ -71,6 +81,7 @@ def serve(
         "port": port,
         "data_dir": data,
         "token_file": token_file,
+        "peers": tuple(peer) if peer else None,
     }
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})

@@ -3,12 +3,13 @@
 from latentcrdt.client.asynchronous import AsyncClient
 from latentcrdt.client.blocking import Client
 from latentcrdt.client.body import Progress
-from latentcrdt.client.values import Member, PushResult, StateListing, StateSummary
+from latentcrdt.client.values import Member, PeerStatus, PushResult, StateListing, StateSummary
 
 __all__ = [
     "AsyncClient",
     "Client",
     "Member",
+    "PeerStatus",
     "Progress",
     "PushResult",
     "StateListing",

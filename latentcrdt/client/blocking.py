@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -11,13 +11,13 @@ from typing import Any, Literal, Self, TypeVar
 import httpx2
 import stamina
 
-from latentcrdt.client import calls, flows
+from latentcrdt.client import calls, flows, sync_calls
 from latentcrdt.client.answers import retry_delay
 from latentcrdt.client.body import Progress
 from latentcrdt.client.calls import Call
 from latentcrdt.client.flows import Download, Flow, Step, Work
 from latentcrdt.client.local_flows import render_locally
-from latentcrdt.client.values import PushResult, StateListing, StateSummary
+from latentcrdt.client.values import PeerStatus, PushResult, StateListing, StateSummary
 from latentcrdt.client.wire import (
     DEFAULT_MAX_BYTES,
     DEFAULT_URL,
@@ -29,13 +29,17 @@ from latentcrdt.client.wire import (
     head_of,
 )
 from latentcrdt.core.documents import PlanDocument, ReceiptDocument
+from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
-from latentcrdt.core.ids import FragmentId, StateName
+from latentcrdt.core.ids import Digest, FragmentId, StateName
 from latentcrdt.core.plan import RenderPlan
 from latentcrdt.core.query import RenderQuery
 from latentcrdt.core.receipt import Receipt
 from latentcrdt.core.rendered import Render
+from latentcrdt.core.sync.feed import Cursor, FeedPage
+from latentcrdt.core.sync.messages import Question, SyncAnswer
+from latentcrdt.core.sync.roots import Roots
 from latentcrdt.errors import LatentCRDTError
 
 T = TypeVar("T")
@@ -82,9 +86,13 @@ class Client:
         """Return a state's members; their root was checked."""
         return self._ask(calls.state(StateName(name)))
 
-    def declare(self, name: str) -> bool:
-        """Make a state exist; return whether it did not."""
-        return self._ask(calls.declare(StateName(name)))
+    def declare(self, name: str, *, expires_at: int | None = None) -> bool:
+        """Make a state exist, or last until ``expires_at`` (Unix seconds); whether that was new."""
+        return self._ask(calls.declare(StateName(name), expires_at))
+
+    def retract(self, name: str) -> bool:
+        """End a state for good, on every replica; return whether it had not ended yet."""
+        return self._ask(calls.retract(StateName(name)))
 
     def push(
         self, name: str, fragment: Fragment | Path | str, *, on_progress: Progress | None = None
@@ -155,6 +163,26 @@ class Client:
         else:
             flow = flows.render_remotely(state, query, limits, on_progress, verify=verify)
         return self._run(flow)
+
+    def roots(self, known: Digest | None = None) -> Roots | Cursor:
+        """Return the roots of all states; where the feed stands, if their digest is ``known``."""
+        return self._ask(sync_calls.roots(known))
+
+    def changes(self, after: Cursor | None = None) -> FeedPage:
+        """Return a page of what the server learned since a cursor; CursorExpiredError."""
+        return self._ask(sync_calls.changes(after))
+
+    def compare(self, name: str, question: Question) -> SyncAnswer:
+        """Return the nodes of a state's id tree that a question asks for."""
+        return self._ask(sync_calls.compare(StateName(name), question))
+
+    def pour(self, fragment_id: FragmentId, write: Callable[[Buffer], None]) -> None:
+        """Hand a fragment's file to ``write`` as it comes: whoever takes it has to verify it."""
+        return self._run(flows.pour(fragment_id, write))
+
+    def peers(self) -> list[PeerStatus]:
+        """Return how the server stands with each of its peers."""
+        return self._ask(calls.peers())
 
     def close(self) -> None:
         """Close the connections."""

@@ -15,12 +15,14 @@ from latentcrdt.client.answers import Answer, read_json
 from latentcrdt.client.body import FragmentBody
 from latentcrdt.client.values import (
     MAX_COUNT,
+    PeerStatus,
     PushResult,
     StateListing,
     StateSummary,
     read_flag,
     read_ids,
     read_listing,
+    read_peers,
     read_summaries,
     reading,
 )
@@ -57,14 +59,31 @@ def states() -> Call[list[StateSummary]]:
     return Call("GET", "/v1/states", lambda answer: read_summaries(read_json(answer)))
 
 
+def peers() -> Call[list[PeerStatus]]:
+    """Ask how the server stands with its peers."""
+    return Call("GET", "/v1/peers", lambda answer: read_peers(read_json(answer)))
+
+
 def state(name: StateName) -> Call[StateListing]:
     """Ask for a state's members."""
     return Call("GET", f"/v1/states/{name}", lambda answer: read_listing(read_json(answer), name))
 
 
-def declare(name: StateName) -> Call[bool]:
-    """Ask that a state exist; the answer is whether it did not."""
-    return Call("PUT", f"/v1/states/{name}", _read_created)
+def declare(name: StateName, expires_at: int | None) -> Call[bool]:
+    """Ask that a state exist, until a time in Unix seconds; the answer: whether that is new."""
+    params = {} if expires_at is None else {"expires_at": str(expires_at)}
+    return Call("PUT", f"/v1/states/{name}", _read_created, params)
+
+
+def retract(name: StateName) -> Call[bool]:
+    """Ask that a state end for good; the answer is whether it had not yet."""
+
+    def read(answer: Answer) -> bool:
+        document = read_json(answer)
+        with reading("an answer with 'retracted'"):
+            return read_flag(document, "retracted")
+
+    return Call("DELETE", f"/v1/states/{name}", read)
 
 
 def insert(name: StateName, fragment_id: FragmentId) -> Call[bool]:

@@ -19,11 +19,17 @@ from latentcrdt.client.body import FragmentBody, Meter, Progress, open_fragment
 from latentcrdt.client.calls import FRAGMENT_TYPE, MAX_IDS_PER_CALL, RENDER_TYPE, Call
 from latentcrdt.client.intake import Receiver
 from latentcrdt.client.local_render import check_plan, pinned
-from latentcrdt.client.receivers import FragmentFileReceiver, FragmentReceiver, RenderReceiver
+from latentcrdt.client.receivers import (
+    FragmentFileReceiver,
+    FragmentReceiver,
+    RenderReceiver,
+    SinkReceiver,
+)
 from latentcrdt.client.values import PushResult, reading
 from latentcrdt.core.claims import read_receipt
 from latentcrdt.core.digester import RunDigester
 from latentcrdt.core.documents import ReceiptDocument
+from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
@@ -136,6 +142,23 @@ def fetch_to(
         # A step of its own: at the end of the block an event loop would wait for the disk.
         yield from ask(Work(lambda: sync(file)))
         return header
+
+
+def pour(fragment_id: FragmentId, write: Callable[[Buffer], None]) -> Flow[None]:
+    """Hand a fragment's file to ``write`` as it comes, unverified; resumed where it breaks."""
+    sinks = iter([SinkReceiver(write)])
+
+    def receiver(_: Answer) -> SinkReceiver:
+        sink = next(sinks, None)
+        if sink is None:
+            # What was written cannot be taken back; only a server without strong ETags does this.
+            raise UnexpectedAnswerError(
+                f"fragment {fragment_id}: expected the rest after a broken connection, got all"
+            )
+        return sink
+
+    path = f"/v1/fragments/{fragment_id}"
+    yield from ask(Download(path, receiver, FRAGMENT_TYPE, is_blocking=True))
 
 
 def receipt_for(name: StateName, plan: RenderPlan, query: RenderQuery) -> Flow[Receipt]:

@@ -9,7 +9,7 @@ from latentcrdt.client.answers import Answer
 from latentcrdt.client.body import Meter
 from latentcrdt.core.container import body_offset
 from latentcrdt.core.digester import RunDigester
-from latentcrdt.core.encoding import digest
+from latentcrdt.core.encoding import Buffer, digest
 from latentcrdt.core.fragment import Fragment, check_section
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId
@@ -69,6 +69,20 @@ class FragmentFileReceiver:
     def finish(self) -> FragmentHeader:
         """Return the header of the fragment that was written, verified."""
         return self._reader.finish()
+
+
+class SinkReceiver:
+    """Passes a fragment's bytes on to whoever verifies and keeps them."""
+
+    def __init__(self, write: Callable[[Buffer], None]) -> None:
+        self._write = write
+
+    def feed(self, data: bytes) -> None:
+        """Pass the next bytes on."""
+        self._write(data)
+
+    def finish(self) -> None:
+        """Say nothing: who was written to knows whether it is whole."""
 
 
 class RenderReceiver:

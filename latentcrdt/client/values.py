@@ -56,6 +56,23 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """How a server stands with one of its peers."""
+
+    url: str
+    is_equal: bool | None
+    """Whether all roots were equal at the last contact; None: there was none, or it failed."""
+    last_contact: float | None
+    """When a round last came to its end, in Unix seconds."""
+    error: str | None
+    """Code of what went wrong in the last round."""
+    num_differing: int
+    """Members known to differ and not copied yet, or not to be had."""
+    bytes_received: int
+    bytes_sent: int
+
+
+@dataclass(frozen=True, slots=True)
 class StateListing:
     """A state's members; the root was recomputed from their ids and found equal."""
 
@@ -96,6 +113,12 @@ def read_summaries(document: Any) -> list[StateSummary]:
         ]
 
 
+def read_peers(document: Any) -> list[PeerStatus]:
+    """Return the peers that a PeersDocument lists."""
+    with reading("a list of peers"):
+        return [_peer(entry) for entry in as_list(document["peers"], "peers")]
+
+
 def read_listing(document: Any, name: StateName) -> StateListing:
     """Return a state's members; UnexpectedAnswerError when the root is not that of the ids."""
     with reading("a state"):
@@ -112,6 +135,19 @@ def read_listing(document: Any, name: StateName) -> StateListing:
 def read_ids(values: Any, name: str) -> list[FragmentId]:
     """Return the fragment ids of a list of hexadecimal texts."""
     return [FragmentId.parse(as_text(value, name, 64)) for value in as_list(values, name)]
+
+
+def _peer(entry: Any) -> PeerStatus:
+    last, error = entry["last_contact"], entry["error"]
+    return PeerStatus(
+        url=as_text(entry["url"], "url", 2048),
+        is_equal=None if entry["is_equal"] is None else read_flag(entry, "is_equal"),
+        last_contact=None if last is None else float(last),
+        error=None if error is None else as_text(error, "error", 80),
+        num_differing=as_int(entry["num_differing"], "num_differing", 0, MAX_COUNT),
+        bytes_received=as_int(entry["bytes_received"], "bytes_received", 0, MAX_COUNT),
+        bytes_sent=as_int(entry["bytes_sent"], "bytes_sent", 0, MAX_COUNT),
+    )
 
 
 def _member(entry: Any) -> Member:

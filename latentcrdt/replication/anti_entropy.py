@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeAlias
 
 from latentcrdt.core.sync.exchange import (
     Ask,
@@ -25,22 +26,33 @@ NUM_TRANSFERS = 4
 """Fragments copied at once: enough to keep hashing, disk and network busy at the same time."""
 
 
-def synchronise(here: Peer, there: Peer, bookmark: Bookmark | None = None) -> Round:
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with the members copied and the members to copy, of one state one way."""
+
+
+def synchronise(
+    here: Peer,
+    there: Peer,
+    bookmark: Bookmark | None = None,
+    *,
+    on_progress: Progress | None = None,
+) -> Round:
     """Bring two replicas to what either knew when the call began.
 
     Fragments that cannot be copied are left behind and listed in the round's ``failures``; raises
     the LatentCRDTError that kept the two from talking at all.
     """
+    steps = exchange(here, there, bookmark, salt=secrets.token_bytes(SALT_BYTES))
     with ThreadPoolExecutor(NUM_TRANSFERS, thread_name_prefix="transfer") as pool:
-        return _perform(exchange(here, there, bookmark, salt=secrets.token_bytes(SALT_BYTES)), pool)
+        return _perform(steps, pool, on_progress or (lambda _done, _total: None))
 
 
-def _perform(steps: Exchange[Round], pool: Executor) -> Round:
+def _perform(steps: Exchange[Round], pool: Executor, on_progress: Progress) -> Round:
     try:
         step = next(steps)
         while True:
             try:
-                result = _result(step, pool)
+                result = _result(step, pool, on_progress)
             except LatentCRDTError as error:
                 step = steps.throw(error)
             else:
@@ -50,12 +62,15 @@ def _perform(steps: Exchange[Round], pool: Executor) -> Round:
         return done
 
 
-def _result(step: Step, pool: Executor) -> Any:
+def _result(step: Step, pool: Executor, on_progress: Progress) -> Any:
     if isinstance(step, Ask):
         return step.question(step.peer)
-    copied = Copied()
-    for one in pool.map(lambda item: copy_one(step, item), step.items):
+    copied, total = Copied(), len(step.items)
+    on_progress(0, total)
+    outcomes = pool.map(lambda item: copy_one(step, item), step.items)
+    for done, one in enumerate(outcomes, start=1):
         copied.add(one)
+        on_progress(done, total)
     return copied
 
 

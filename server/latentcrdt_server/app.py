@@ -12,17 +12,28 @@ from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from latentcrdt.render.selection import select_engine
+from latentcrdt.replication.local_peer import LocalPeer
 from latentcrdt.replication.replica import Replica
 from latentcrdt.store.directory import DirectoryStore
 from latentcrdt_server.access import require_own_host, require_token
 from latentcrdt_server.admission import Admission
 from latentcrdt_server.early import EarlyAnswer
+from latentcrdt_server.expiry import expiring
 from latentcrdt_server.inventory import Inventory
 from latentcrdt_server.metrics import Metrics
 from latentcrdt_server.observation import Observation
 from latentcrdt_server.openapi import describe
+from latentcrdt_server.peering import peering
 from latentcrdt_server.problems import install_problems
-from latentcrdt_server.routes import docs, fragments, operations, pushes, renders, states
+from latentcrdt_server.routes import (
+    docs,
+    fragments,
+    operations,
+    pushes,
+    renders,
+    replication,
+    states,
+)
 from latentcrdt_server.scrubbing import scrubbing
 from latentcrdt_server.service import Service
 from latentcrdt_server.settings import Settings
@@ -43,9 +54,22 @@ def create_app(settings: Settings) -> FastAPI:
         with (
             closing(await run_in_threadpool(DirectoryStore, settings.data_dir)) as store,
             closing(Replica(store, max_fragment_bytes=settings.max_fragment_bytes)) as replica,
-            scrubbing(store),
+            peering(settings.peers, LocalPeer(replica), settings.sync_interval_s) as neighbours,
+            scrubbing(store, on_damage=neighbours.recheck),
+            expiring(replica),
         ):
-            app.state.service = _service(settings, store, replica, tokens, metrics)
+            app.state.service = Service(
+                settings=settings,
+                store=store,
+                replica=replica,
+                tokens=tokens,
+                pushes=Admission(settings.max_inflight_bytes, "bytes of pushes"),
+                streams=Admission(settings.max_streams, "answers being sent"),
+                peer=LocalPeer(replica),
+                peering=neighbours,
+                inventory=Inventory(store),
+                metrics=metrics,
+            )
             log.info("open", data_dir=str(settings.data_dir), engine=engine.name)
             yield
         log.info("closed", data_dir=str(settings.data_dir))
@@ -59,7 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for resource in (pushes, fragments, states, renders):
+    for resource in (pushes, fragments, states, renders, replication):
         app.include_router(
             resource.router, dependencies=[Depends(require_own_host), Depends(require_token)]
         )
@@ -70,22 +94,3 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Observation, metrics=metrics)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
-
-
-def _service(
-    settings: Settings,
-    store: DirectoryStore,
-    replica: Replica,
-    tokens: Tokens | None,
-    metrics: Metrics,
-) -> Service:
-    return Service(
-        settings=settings,
-        store=store,
-        replica=replica,
-        tokens=tokens,
-        pushes=Admission(settings.max_inflight_bytes, "bytes of pushes"),
-        streams=Admission(settings.max_streams, "answers being sent"),
-        inventory=Inventory(store),
-        metrics=metrics,
-    )

@@ -32,6 +32,37 @@ class DeclareDocument(TypedDict):
     created: bool
 
 
+class RetractDocument(TypedDict):
+    """Answer to retracting a state."""
+
+    name: str
+    retracted: bool
+    """Whether it was not before."""
+
+
+class PeerDocument(TypedDict):
+    """How this replica stands with one peer."""
+
+    url: str
+    is_equal: bool | None
+    """Whether all roots were equal at the last contact; None: there was none, or it failed."""
+    last_contact: float | None
+    """When a round last came to its end, in Unix seconds."""
+    error: str | None
+    """Code of what went wrong in the last round, or of the first item that was left behind."""
+    num_differing: int
+    """Members known to differ and not copied yet, or not to be had."""
+    bytes_received: int
+    bytes_sent: int
+    """Bytes of fragments moved since the server was started."""
+
+
+class PeersDocument(TypedDict):
+    """All peers of this replica."""
+
+    peers: list[PeerDocument]
+
+
 class MissingDocument(TypedDict):
     """Those of the ids asked for that are not held."""
 

@@ -59,6 +59,38 @@ IDS_BODY = {
     }
 }
 
+QUESTION_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "Nodes of the state's id tree: docs/format.md, section 10.",
+        "content": dict.fromkeys(MSGPACK_TYPES, BINARY),
+    }
+}
+
+AFTER_QUERY = {
+    "parameters": [
+        {
+            "name": "after",
+            "in": "query",
+            "required": False,
+            "description": "The cursor of the page before; the beginning, if left out.",
+            "schema": {"type": "string", "pattern": "^[0-9a-f]{16}-[0-9]{1,18}$"},
+        }
+    ]
+}
+
+LIFETIME_QUERY = {
+    "parameters": [
+        {
+            "name": "expires_at",
+            "in": "query",
+            "required": False,
+            "description": "When the state is to end, in Unix seconds; of several, the latest.",
+            "schema": {"type": "integer", "minimum": 0},
+        }
+    ]
+}
+
 _LAYERS = {
     "name": "layers",
     "in": "query",
@@ -89,7 +121,11 @@ RENDER_QUERY = {
             "in": "query",
             "required": False,
             "description": "`canonical`, or a comma-separated list of member ids (BagMerge).",
-            "schema": {"type": "string", "default": "canonical"},
+            "schema": {
+                "type": "string",
+                "pattern": "^(canonical|[0-9a-f]{64}(,[0-9a-f]{64})*)$",
+                "default": "canonical",
+            },
         },
         {
             "name": "class",
@@ -122,6 +158,11 @@ def binary_answers(*media_types: str) -> Answers:
         200: {"description": "The bytes.", "content": content, "headers": etag},
         206: {"description": "The range asked for.", "content": content, "headers": etag | ranges},
     } | unchanged("these bytes")
+
+
+def msgpack_answer(what: str) -> Answers:
+    """Return the description of an answer that comes as canonical msgpack alone."""
+    return {200: {"description": what, "content": {MSGPACK_TYPES[0]: BINARY}}}
 
 
 def problems(*codes: str) -> Answers:

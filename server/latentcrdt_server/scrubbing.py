@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -23,10 +23,12 @@ log = structlog.get_logger("latentcrdt_server")
 
 
 @contextmanager
-def scrubbing(store: Store) -> Iterator[None]:
-    """Scrub a store in a thread while the block runs."""
+def scrubbing(store: Store, on_damage: Callable[[], None]) -> Iterator[None]:
+    """Scrub a store in a thread while the block runs; ``on_damage`` is told of each finding."""
     stop = threading.Event()
-    thread = threading.Thread(target=_scrub_until, args=(store, stop), name="scrub", daemon=True)
+    thread = threading.Thread(
+        target=_scrub_until, args=(store, stop, on_damage), name="scrub", daemon=True
+    )
     thread.start()
     try:
         yield
@@ -35,17 +37,17 @@ def scrubbing(store: Store) -> Iterator[None]:
         thread.join()
 
 
-def _scrub_until(store: Store, stop: threading.Event) -> None:
+def _scrub_until(store: Store, stop: threading.Event, on_damage: Callable[[], None]) -> None:
     while not stop.is_set():
         try:
-            _pass(store, stop)
+            _pass(store, stop, on_damage)
         except LatentCRDTError as error:
             # A store that fails says so to every request too; the next pass may find it opened.
             log.warning("scrub ended early", error=str(error))
         stop.wait(INTERVAL_S)
 
 
-def _pass(store: Store, stop: threading.Event) -> None:
+def _pass(store: Store, stop: threading.Event, on_damage: Callable[[], None]) -> None:
     intact = damaged = 0
     began = time.monotonic()
     for finding in scrub(store):
@@ -54,6 +56,7 @@ def _pass(store: Store, stop: threading.Event) -> None:
         else:
             damaged += 1
             log.error("damaged", fragment=str(finding.fragment_id), problem=finding.problem)
+            on_damage()
         if stop.wait(REST * (time.monotonic() - began)):
             return
         began = time.monotonic()

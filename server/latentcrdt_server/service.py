@@ -7,11 +7,13 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from latentcrdt.replication.local_peer import LocalPeer
 from latentcrdt.replication.replica import Replica
 from latentcrdt.store.protocol import Store
 from latentcrdt_server.admission import Admission
 from latentcrdt_server.inventory import Inventory
 from latentcrdt_server.metrics import Metrics
+from latentcrdt_server.peering import Peering
 from latentcrdt_server.settings import Settings
 from latentcrdt_server.tokens import Tokens
 
@@ -29,6 +31,9 @@ class Service:
     """Memory of pushes under way, in bytes."""
     streams: Admission
     """Streams being sent."""
+    peer: LocalPeer
+    """The replica as other replicas see it."""
+    peering: Peering
     inventory: Inventory
     metrics: Metrics
 

@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=lambda: platformdirs.user_data_path("latentcrdt"))
     """Directory of the embedded store; made if missing, locked while the server runs."""
     token_file: Path | None = None
-    """File of bearer tokens, one a line. None: every caller may do everything."""
+    """File of principals and their tokens (see tokens.py). None: every caller may do everything."""
     max_fragment_bytes: PositiveInt = 8 * 2**30
     """Largest fragment file accepted."""
     max_inflight_bytes: PositiveInt = 2**30
@@ -37,5 +37,10 @@ class Settings(BaseSettings):
     """How long an idle connection stays open: longer than most clients' and proxies' pools."""
     shutdown_timeout_s: PositiveInt = 60
     """How long answers under way may take to finish after SIGTERM."""
+    peers: tuple[str, ...] = ()
+    """Addresses of servers to keep equal with; only these are ever asked. Their token, if they
+    need one, is LATENTCRDT_TOKEN."""
+    sync_interval_s: PositiveFloat = 1.0
+    """Between rounds with a peer."""
     log_level: LogLevel = "info"
     """Least severe log lines that are written, as JSON, to stderr."""

@@ -1,55 +1,88 @@
-"""Bearer tokens (RFC 6750), from a file that the operator names."""
+"""Bearer tokens (RFC 6750), from a TOML file that the operator names.
+
+An entry a token::
+
+    [[principal]]
+    name = "agents"
+    digest = "2f0c..."                # BLAKE3 of the token, as `latentcrdt token new` prints it
+    grants = [
+        { states = ["task-*", "shared"], scopes = ["read", "add"] },
+    ]
+    quota = { bytes = 50_000_000_000, fragments = 10_000, bodies = 16 }  # each optional
+
+A pattern of ``states`` is a name, or how names begin and ``*``. What the scopes allow is said in
+grants.py, what a quota counts in principals.py. The file is read when the server starts: a token
+is revoked by taking out its entry and starting again.
+"""
 
 from __future__ import annotations
 
 import hmac
 import re
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from latentcrdt.core.encoding import digest
 from latentcrdt.errors import InvalidRequestError
+from latentcrdt_server.account import Account
+from latentcrdt_server.lineage import Lineage
+from latentcrdt_server.principals import Principal
 
-_TOKEN = re.compile(r"[\x21-\x7e]+")
-"""What a client can send in an Authorization header and mean the same by it."""
+
+class _TokenFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    principal: list[Principal] = Field(min_length=1)
 
 
 class Tokens:
-    """The tokens that open the API, kept as digests."""
+    """The tokens that open the API, each with the account of its principal."""
 
-    def __init__(self, tokens: list[str]) -> None:
-        self._digests = [digest(token.encode()) for token in tokens]
+    def __init__(self, principals: Sequence[Principal]) -> None:
+        lineage = Lineage()
+        self._accounts = [(bytes.fromhex(p.digest), Account(p, lineage)) for p in principals]
 
     @classmethod
     def read(cls, path: Path) -> Tokens:
-        """Return the tokens of a file: one a line, blank lines and ``#`` comments passed over.
+        """Return the tokens of a file.
 
-        Raises InvalidRequestError, which names the line and never the token, for a file that cannot
-        be read, has no token, or has one that no caller could send.
+        Raises InvalidRequestError, which names the entry and never its digest (it may be a token,
+        put there by mistake), for a file that cannot be read or is not as described above.
         """
         try:
-            text = path.read_text("utf-8-sig")  # some editors begin a file with a byte order mark
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise InvalidRequestError(
-                f"token file {path}: expected a readable text file: {reason}"
-            ) from error
-        tokens = []
-        for number, line in enumerate(text.split("\n"), start=1):
-            token = line.strip()
-            if not token or token.startswith("#"):
-                continue
-            if not _TOKEN.fullmatch(token):
-                raise InvalidRequestError(
-                    f"token file {path}, line {number}: expected one token of printable ASCII "
-                    "without spaces (a comment needs a line of its own)"
-                )
-            tokens.append(token)
-        if not tokens:
-            raise InvalidRequestError(f"token file {path}: expected at least one token, got none")
-        return cls(tokens)
+            # Some editors begin a file with a byte order mark.
+            document = tomllib.loads(path.read_text("utf-8-sig"))
+            principals = _TokenFile.model_validate(document).principal
+        except OSError as error:
+            raise _refusal(path, f"cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise _refusal(path, "it is not UTF-8") from error
+        except tomllib.TOMLDecodeError as error:
+            # The rest of its message may quote the file.
+            place = re.search(r"line \d+|end of document", str(error))
+            raise _refusal(path, f"it is not TOML, {place[0] if place else 'somewhere'}") from None
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise _refusal(path, f"{where}: {first['msg']}") from None
+        for field in ("name", "digest"):
+            values = [getattr(principal, field) for principal in principals]
+            if len(set(values)) < len(values):
+                raise _refusal(path, f"two principals have the same {field}")
+        return cls(principals)
 
-    def allow(self, token: str) -> bool:
-        """Return whether a token is one of these, in a time that does not depend on which."""
+    def identify(self, token: str) -> Account | None:
+        """Return the account that a token opens, if any; the time does not tell which."""
         given = digest(token.encode())
-        matches = [hmac.compare_digest(given, known) for known in self._digests]
-        return any(matches)
+        found = None
+        for known, account in self._accounts:
+            if hmac.compare_digest(given, known):
+                found = account
+        return found
+
+
+def _refusal(path: Path, reason: str) -> InvalidRequestError:
+    return InvalidRequestError(f"token file {path}: expected principals and their grants: {reason}")

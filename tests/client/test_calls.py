@@ -71,7 +71,7 @@ def test_states_are_read_into_values():
 @pytest.mark.parametrize("value", [1, "true", None])
 def test_created_must_be_a_boolean(value):
     with pytest.raises(UnexpectedAnswerError):
-        calls.declare(NAME).read(answer({"created": value}))
+        calls.declare(NAME, None).read(answer({"created": value}))
 
 
 def test_an_acknowledgement_of_another_fragment_is_refused():

@@ -185,6 +185,12 @@ def ask_for_layers_past_the_last(caller: Caller) -> httpx2.Response:
     return caller.get("/render", layers="0:99")
 
 
+def ask_for_a_retracted_state(caller: Caller) -> httpx2.Response:
+    caller.push(caller.fresh())
+    caller.http.delete(f"/v1/states/{caller.state}")
+    return caller.get("/plan")
+
+
 REAL: dict[str, Callable[[Caller], httpx2.Response]] = {
     "malformed": lambda c: c.push(b"x" * 100),
     "truncated": lambda c: c.push(c.fresh().to_bytes()[:-1]),
@@ -200,9 +206,11 @@ REAL: dict[str, Callable[[Caller], httpx2.Response]] = {
     "invalid_request": lambda c: c.http.get("/v1/states?page=2"),
     "fragment_not_found": lambda c: c.http.get(f"/v1/fragments/{ABSENT}"),
     "state_not_found": lambda c: c.get(""),
+    "state_retracted": ask_for_a_retracted_state,
+    "cursor_expired": lambda c: c.http.get(f"/v1/feed?after={0:016x}-0"),
     "class_not_found": ask_for_an_absent_class,
     "route_not_found": lambda c: c.http.get("/v2/states"),
-    "method_not_allowed": lambda c: c.http.delete(f"/v1/states/{c.state}"),
+    "method_not_allowed": lambda c: c.http.post(f"/v1/states/{c.state}"),
     "ambiguous_class": ask_for_two_classes,
     "nothing_to_render": ask_for_an_empty_state,
     "prefix_missing": ask_behind_an_absent_prefix,
@@ -241,9 +249,9 @@ def test_a_real_server_gives_the_code(
 
 
 def test_a_wrong_method_is_told_the_right_ones(http: httpx2.Client, state: str) -> None:
-    answer = http.delete(f"/v1/states/{state}")
-    assert answer.headers["allow"] == "GET, PUT"
-    assert answer.json()["details"]["allow"] == ["GET", "PUT"]
+    answer = http.post(f"/v1/states/{state}")
+    assert answer.headers["allow"] == "GET, PUT, DELETE"
+    assert answer.json()["details"]["allow"] == ["GET", "PUT", "DELETE"]
 
 
 def test_a_damaged_file_is_reported_and_taken_out_of_sight(

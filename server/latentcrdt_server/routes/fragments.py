@@ -13,8 +13,10 @@ from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import FragmentId
 from latentcrdt.core.plan import LayerRange
 from latentcrdt.errors import InvalidRequestError
+from latentcrdt_server.access import CallerArg, require_somewhere
 from latentcrdt_server.bodies import declared_length, read_small
 from latentcrdt_server.documents import MissingDocument
+from latentcrdt_server.grants import Scope
 from latentcrdt_server.negotiation import answer, read_document
 from latentcrdt_server.openapi import (
     FRAGMENT_TYPE,
@@ -22,6 +24,7 @@ from latentcrdt_server.openapi import (
     LAYERS_QUERY,
     OCTETS_TYPE,
     binary_answers,
+    problems,
     v1_problems,
 )
 from latentcrdt_server.parameters import FragmentIdArg, LayersArg, no_params
@@ -43,19 +46,21 @@ IMMUTABLE = "max-age=31536000, immutable"
 
 @router.post(
     "/missing",
-    dependencies=[no_params],
+    dependencies=[no_params, require_somewhere(Scope.ADD)],
     response_model=MissingDocument,
     openapi_extra=IDS_BODY,
-    responses=v1_problems("invalid_id", "too_large", "unsupported_media_type", "stalled_body"),
+    responses=v1_problems("invalid_id", "too_large", "unsupported_media_type", "stalled_body")
+    | problems("forbidden", "busy"),
 )
-async def missing(request: Request, service: ServiceArg) -> Response:
-    """Ask which of these fragments are not held: what still needs sending."""
+async def missing(request: Request, service: ServiceArg, caller: CallerArg) -> Response:
+    """Ask which of these fragments are not held where the caller may read or add."""
     declared_length(request.headers, MAX_IDS_BYTES)
-    body = await read_small(
-        request.receive, limit=MAX_IDS_BYTES, timeout_s=service.settings.body_timeout_s
-    )
+    with caller.admit_body():
+        body = await read_small(
+            request.receive, limit=MAX_IDS_BYTES, timeout_s=service.settings.body_timeout_s
+        )
     ids = _read_ids(read_document(request.headers.get("content-type"), body))
-    lacking = await run_in_threadpool(service.replica.missing, ids)
+    lacking = await run_in_threadpool(caller.missing, ids)
     document: MissingDocument = {"missing": [str(fragment_id) for fragment_id in lacking]}
     return answer(request, document)
 
@@ -71,9 +76,14 @@ async def missing(request: Request, service: ServiceArg) -> Response:
     ),
 )
 def fetch(
-    request: Request, fragment: FragmentIdArg, layers: LayersArg, service: ServiceArg
+    request: Request,
+    fragment: FragmentIdArg,
+    layers: LayersArg,
+    service: ServiceArg,
+    caller: CallerArg,
 ) -> Response:
     """Fetch a fragment file, or with `layers=` the bare sections of those layers, K before V."""
+    caller.check_readable(fragment)
     found = service.replica.fragment(fragment)
     if layers is None:
         return transfer(request, _file(found, service), service.streams)

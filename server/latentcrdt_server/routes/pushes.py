@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from contextlib import ExitStack
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool
@@ -16,8 +16,13 @@ from latentcrdt.errors import (
     FragmentNotFoundError,
     UnsupportedMediaTypeError,
 )
+from latentcrdt.replication.push import Push
+from latentcrdt_server.access import CallerArg, require
 from latentcrdt_server.bodies import chunks, declared_length, pour
+from latentcrdt_server.caller import Caller
 from latentcrdt_server.documents import PushDocument
+from latentcrdt_server.grants import Scope
+from latentcrdt_server.header_watch import HeaderWatch
 from latentcrdt_server.negotiation import answer, essence
 from latentcrdt_server.openapi import FRAGMENT_TYPE, OCTETS_TYPE, PUSH_BODY, repeated, v1_problems
 from latentcrdt_server.parameters import StateArg, no_params
@@ -31,7 +36,7 @@ HELD_BYTES = 8 * 2**20
 
 @router.post(
     "/v1/states/{state}/fragments",
-    dependencies=[no_params],
+    dependencies=[no_params, require(Scope.ADD)],
     status_code=201,
     response_model=PushDocument,
     openapi_extra=PUSH_BODY,
@@ -40,17 +45,20 @@ HELD_BYTES = 8 * 2**20
         *("malformed", "truncated", "unsupported_dtype", "unsupported_version", "invalid_id"),
         *("invalid_state_name", "stalled_body", "too_large", "unsupported_media_type"),
         *("not_canonical", "digest_mismatch", "non_finite_keys", "busy"),
+        *("state_not_found", "state_retracted", "forbidden", "quota_exceeded", "prefix_missing"),
         *("store_failed", "store_full"),
     ),
 )
-async def push(request: Request, state: StateArg, service: ServiceArg) -> Response:
+async def push(
+    request: Request, state: StateArg, service: ServiceArg, caller: CallerArg
+) -> Response:
     """Add a fragment to a state. Durable when answered; repeating it changes nothing."""
     _check_media_type(request)
     declared = request.headers.get("fragment-id")
     fragment_id = None if declared is None else FragmentId.parse(declared)
     if fragment_id is not None:
         try:
-            created = await run_in_threadpool(service.replica.insert, state, fragment_id)
+            created = await run_in_threadpool(caller.insert, state, fragment_id)
         except FragmentNotFoundError:
             pass
         else:
@@ -59,22 +67,36 @@ async def push(request: Request, state: StateArg, service: ServiceArg) -> Respon
             return _answer(request, state, fragment.header, created=created)
     length = declared_length(request.headers, service.settings.max_fragment_bytes)
     held = HELD_BYTES if length is None else min(length, HELD_BYTES)
-    with service.pushes.admit(held):
-        return await _take_in(request, service, state, fragment_id)
+    with caller.admit_body(), service.pushes.admit(held):
+        return await _take_in(request, service, caller, state, fragment_id)
 
 
 async def _take_in(
-    request: Request, service: Service, state: StateName, fragment_id: FragmentId | None
+    request: Request,
+    service: Service,
+    caller: Caller,
+    state: StateName,
+    fragment_id: FragmentId | None,
 ) -> Response:
     body = chunks(
         request.receive,
         limit=service.settings.max_fragment_bytes,
         timeout_s=service.settings.body_timeout_s,
     )
-    begin = partial(service.replica.begin_push, state, expected_id=fragment_id)
     try:
-        async with contextmanager_in_threadpool(await run_in_threadpool(begin)) as push:
-            service.metrics.push_bytes.inc(await pour(body, push.write))
+        async with contextmanager_in_threadpool(ExitStack()) as opened:
+
+            def begin() -> Push:
+                upload = service.replica.begin_push(state, expected_id=fragment_id)
+                return opened.enter_context(upload)
+
+            def admit(header: FragmentHeader) -> None:
+                caller.check_prefix(header, state)
+                opened.enter_context(caller.reserve(header))
+
+            push = await run_in_threadpool(begin)
+            watch = HeaderWatch(push.write, admit)
+            service.metrics.push_bytes.inc(await pour(body, watch.write))
             result = await run_in_threadpool(push.commit)
     except DigestMismatchError:
         service.metrics.digest_mismatches.inc()

@@ -13,7 +13,9 @@ from latentcrdt.core.documents import (
     receipt_document,
 )
 from latentcrdt.core.plan import RenderPlan
+from latentcrdt_server.access import require
 from latentcrdt_server.etags import none_match_fails, quote
+from latentcrdt_server.grants import Scope
 from latentcrdt_server.negotiation import answer
 from latentcrdt_server.openapi import (
     RENDER_QUERY,
@@ -28,12 +30,15 @@ from latentcrdt_server.service import Service, ServiceArg
 from latentcrdt_server.streaming import Slices, copied_slices
 from latentcrdt_server.transfer import Representation, transfer
 
-router = APIRouter(prefix="/v1/states/{state}", tags=["renders"])
+router = APIRouter(
+    prefix="/v1/states/{state}", tags=["renders"], dependencies=[require(Scope.READ)]
+)
 
 _PROBLEMS = v1_problems(
     *("invalid_state_name", "invalid_id", "state_not_found", "class_not_found"),
     *("fragment_not_found", "ambiguous_class", "nothing_to_render", "prefix_missing"),
     *("incompatible_fragments", "range_not_satisfiable", "corrupt_fragment"),
+    *("forbidden", "state_retracted"),
 )
 
 _UNCHANGED = unchanged("this document")
