@@ -13,7 +13,8 @@ from latentcrdt.core.sync.feed import Cursor, FeedPage
 from latentcrdt.core.sync.messages import Question, SyncAnswer, answer_question
 from latentcrdt.core.sync.peer import Peer
 from latentcrdt.core.sync.roots import Roots
-from latentcrdt.errors import FragmentNotFoundError, PrefixMissingError, StateNotFoundError
+from latentcrdt.errors import FragmentNotFoundError, StateNotFoundError
+from latentcrdt.replication.prefix_chain import MAX_PREFIXES
 from latentcrdt.replication.push import Push
 from latentcrdt.replication.replica import Replica
 
@@ -64,38 +65,41 @@ class LocalPeer:
         yield self._replica.fragment(fragment_id)
 
     def take(self, name: StateName, fragment_id: FragmentId, source: Peer) -> int:
-        """Make a fragment a member, with what it stands behind."""
-        num_bytes = 0
-        try:
-            self._replica.insert(name, fragment_id)
-        except FragmentNotFoundError:
+        """Make a fragment a member, once what it stands behind is held, too.
+
+        In that order: a member is not asked for again, so that a prefix that is lost on the way
+        would never be.
+        """
+        if self._replica.missing([fragment_id]):
             push = self._replica.begin_push(name, expected_id=fragment_id)
-            num_bytes += _receive(fragment_id, push, source)
-        # One by one from the innermost: which prefix is next stands in the one before.
-        while (prefix := self._lacking_prefix(fragment_id)) is not None:
-            num_bytes += _receive(prefix, self._replica.begin_hold(prefix), source)
+            return self._receive(fragment_id, push, source, MAX_PREFIXES)
+        num_bytes = self._hold_prefix(self._replica.prefix_of(fragment_id), source, MAX_PREFIXES)
+        self._replica.insert(name, fragment_id)
         return num_bytes
 
-    def _lacking_prefix(self, fragment_id: FragmentId) -> FragmentId | None:
-        try:
-            self._replica.prefixes_of(fragment_id)
-        except PrefixMissingError as error:
-            lacking = error.details.get("prefix")
-            if lacking is None:
-                raise  # too many, not one too few
-            return FragmentId.parse(lacking)
-        return None
+    def _receive(self, fragment_id: FragmentId, push: Push, source: Peer, max_prefixes: int) -> int:
+        """Take in a fragment and the prefixes behind it; return how many bytes came."""
+        num_bytes = 0
 
+        def write(data: Buffer) -> None:
+            nonlocal num_bytes
+            push.write(data)
+            num_bytes += memoryview(data).nbytes
 
-def _receive(fragment_id: FragmentId, push: Push, source: Peer) -> int:
-    num_bytes = 0
+        with push:
+            source.pour(fragment_id, write)
+            num_bytes += self._hold_prefix(push.finish().prefix, source, max_prefixes)
+            push.commit()
+        return num_bytes
 
-    def write(data: Buffer) -> None:
-        nonlocal num_bytes
-        push.write(data)
-        num_bytes += memoryview(data).nbytes
-
-    with push:
-        source.pour(fragment_id, write)
-        push.commit()
-    return num_bytes
+    def _hold_prefix(self, prefix: FragmentId | None, source: Peer, max_prefixes: int) -> int:
+        if prefix is None or max_prefixes == 0:  # of too many, a plan says so
+            return 0
+        if self._replica.missing([prefix]):
+            try:
+                push = self._replica.begin_hold(prefix)
+                return self._receive(prefix, push, source, max_prefixes - 1)
+            except FragmentNotFoundError:
+                return 0  # nobody pushed it there yet; when somebody does, it comes as a member
+        behind = self._replica.prefix_of(prefix)
+        return self._hold_prefix(behind, source, max_prefixes - 1)

@@ -37,6 +37,10 @@ class Push:
         """Take the next bytes; raises the InvalidInputError that they deserve, at once."""
         self._upload.write(data)
 
+    def finish(self) -> FragmentHeader:
+        """Return the header of the whole, verified, still private fragment; TruncatedError."""
+        return self._upload.finish().header
+
     def commit(self) -> PushResult:
         """Admit the fragment and make it a member of the state; durable on return.
 

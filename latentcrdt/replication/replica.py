@@ -204,9 +204,9 @@ class Replica:
             if not self._store.has(fragment_id)
         ]
 
-    def prefixes_of(self, fragment_id: FragmentId) -> list[FragmentHeader]:
-        """Return the fork points behind a fragment, outermost first; PrefixMissingError."""
-        return prefix_chain(self._header(fragment_id), self._header)
+    def prefix_of(self, fragment_id: FragmentId) -> FragmentId | None:
+        """Return what a fragment that is held was captured behind."""
+        return self._header(fragment_id).prefix
 
     def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
         """Return those of the ids that are not held, in the order given."""

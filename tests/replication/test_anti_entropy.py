@@ -14,6 +14,7 @@ from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.state import LatentState
 from latentcrdt.errors import (
+    ConnectionFailedError,
     CorruptFragmentError,
     DigestMismatchError,
     FragmentNotFoundError,
@@ -184,6 +185,37 @@ def test_what_a_fragment_stands_behind_comes_with_it_though_it_is_no_member():
     theirs.insert(A, leaf.fragment_id)
     theirs.retract(B)
     ours = Replica(MemoryStore())
+    assert synchronise(LocalPeer(ours), LocalPeer(theirs)).is_equal
+    assert ours.plan(A).render_id == theirs.plan(A).render_id
+
+
+def test_a_prefix_that_is_lost_on_the_way_is_asked_for_again():
+    """The member was inserted first, and then nobody missed its prefix."""
+    outer = make_fragment(1, seq_len=3)
+    leaf = make_fragment(2, start=3, seq_len=2, prefix=outer.fragment_id)
+    theirs, ours = make_replica(outer, name=B), Replica(MemoryStore())
+    theirs.push(A, leaf)
+    theirs.retract(B)
+
+    class Interrupted(LocalPeer):
+        def pour(self, fragment_id: FragmentId, write: Callable[[Buffer], None]) -> None:
+            if fragment_id == outer.fragment_id:
+                raise ConnectionFailedError("cut off")
+            super().pour(fragment_id, write)
+
+    assert not synchronise(LocalPeer(ours), Interrupted(theirs)).is_equal
+    assert A not in ours.states()
+    assert synchronise(LocalPeer(ours), LocalPeer(theirs)).is_equal
+    assert ours.plan(A).render_id == theirs.plan(A).render_id
+
+
+def test_a_fragment_whose_prefix_was_never_pushed_is_copied_all_the_same():
+    """Found by simulation, seed 6: one such member kept its state from ever being equal."""
+    outer = make_fragment(1, seq_len=3)
+    leaf = make_fragment(2, start=3, seq_len=2, prefix=outer.fragment_id)
+    theirs, ours = make_replica(leaf), Replica(MemoryStore())
+    assert synchronise(LocalPeer(ours), LocalPeer(theirs)).is_equal
+    theirs.push(B, outer)
     assert synchronise(LocalPeer(ours), LocalPeer(theirs)).is_equal
     assert ours.plan(A).render_id == theirs.plan(A).render_id
 
