@@ -5,6 +5,7 @@
 #   make bench   speed against the limits of this machine
 #   make matrix  the golden vectors in many environments, one table
 #   make gemma   fetch Gemma-3-270M, whose tests are skipped without it
+#   make simulate  clusters under faults, thousands of seeds
 #   make mutants plant bugs and see the suite catch them
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 # Two processes of two threads each on two cores spend their time waiting for each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check bench mutants matrix gemma format clean
+.PHONY: demo test check bench simulate mutants matrix gemma format clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/latentcrdt demo
@@ -32,6 +33,9 @@ check: $(VENV)/dev.stamp
 bench: $(VENV)/dev.stamp
 	$(BIN)/latentcrdt bench render
 	$(BIN)/latentcrdt bench serve
+
+simulate: $(VENV)/dev.stamp
+	$(BIN)/python -m scripts.simulate --seeds 20000
 
 mutants: $(VENV)/dev.stamp
 	$(BIN)/python scripts/mutants.py

@@ -1,0 +1,1 @@
+"""A machine in memory whose faults are chosen by a seed."""
