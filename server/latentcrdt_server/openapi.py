@@ -62,7 +62,7 @@ IDS_BODY = {
 QUESTION_BODY = {
     "requestBody": {
         "required": True,
-        "description": "Nodes of the state's id tree: docs/format.md, section 10.",
+        "description": "Nodes of the state's id tree: docs/format.md, section 9.",
         "content": dict.fromkeys(MSGPACK_TYPES, BINARY),
     }
 }

@@ -43,6 +43,17 @@ def test_every_engine_renders_the_benchmark_to_the_same_digest(run):
         assert len(digests) == 1
 
 
+def test_the_sync_benchmark_ends_equal_and_counts_every_way(run, monkeypatch):
+    monkeypatch.setattr("latentcrdt.cli.bench.command.DIFFERING", (1, 5))
+    monkeypatch.setattr("latentcrdt.cli.bench.command.COMMON_FRAGMENTS", 3)
+    document = json.loads(run("bench", "sync", "--ids", "500", "--json").stdout)
+    found = [(row["how"], row["num_differing"]) for row in document["wire"]]
+    assert found == [("roots", 0), ("feed", 1), ("id tree", 1), ("feed", 5), ("id tree", 5)]
+    # A differing id takes its 32 bytes, whatever way it is told.
+    assert all(row["num_bytes"] >= 32 * row["num_differing"] for row in document["wire"])
+    assert [row["num_differing"] for row in document["converge"]] == [1, 5]
+
+
 def test_the_server_benchmark_reports_every_row(run):
     result = run("bench", "serve", "--megabytes", "2", "--runs", "1", "--json")
     document = json.loads(result.stdout)

@@ -1,4 +1,4 @@
-"""``latentcrdt bench render`` and ``latentcrdt bench serve``.
+"""``latentcrdt bench render``, ``serve`` and ``sync``.
 
 What they measure with is imported when they run: other commands start without numpy and the server.
 """
@@ -16,6 +16,12 @@ from latentcrdt.cli.output import console, print_json, short, size
 
 if TYPE_CHECKING:
     from latentcrdt.cli.bench.render import Row
+
+DIFFERING = (1, 10, 100, 1000)
+"""Numbers of differing ids that are tried."""
+
+COMMON_FRAGMENTS = 200
+"""Fragments that server and directory share, beside those that differ."""
 
 bench = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -76,6 +82,51 @@ def serve(
     console().print(table)
     idle, most = document["server_anonymous_bytes"]
     console().print(f"the server's anonymous memory: {size(idle)} idle, {size(most)} at most after")
+
+
+@bench.command()
+def sync(
+    ids: Annotated[
+        int, typer.Option("--ids", min=1, help="Members that two replicas have in common.")
+    ] = 100_000,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what it costs two replicas to find out how they differ, and to become equal.
+
+    The least that telling one differing id can cost is 32 bytes.
+    """
+    from latentcrdt.cli.bench.sync import converge, wire  # noqa: PLC0415  # see above
+
+    rows = wire(ids, DIFFERING)
+    times = converge(COMMON_FRAGMENTS, DIFFERING)
+    if as_json:
+        print_json({"wire": [asdict(r) for r in rows], "converge": [asdict(t) for t in times]})
+        return
+    table = Table("found out by", box=None, pad_edge=False, title=f"{ids} ids in common")
+    for name in ("differ", "bytes", "x minimum", "round trips", "ms"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        ratio = row.times_minimum
+        table.add_row(
+            row.how,
+            str(row.num_differing),
+            size(row.num_bytes),
+            "-" if ratio is None else f"{ratio:.1f}",
+            str(row.round_trips),
+            f"{row.seconds * 1e3:.0f}",
+        )
+    console().print(table)
+    table = Table("fragments", box=None, pad_edge=False, title="\na server and a directory")
+    for name in ("bytes each", "s until equal", "a second"):
+        table.add_column(name, justify="right")
+    for time in times:
+        table.add_row(
+            str(time.num_differing),
+            size(time.fragment_bytes),
+            f"{time.seconds:.2f}",
+            f"{time.num_differing / time.seconds:.0f}",
+        )
+    console().print(table)
 
 
 def _print(rows: list[Row]) -> None:
