@@ -11,12 +11,14 @@ import typer
 from latentcrdt.cli.bench import bench
 from latentcrdt.cli.conformance import conformance
 from latentcrdt.cli.demo import demo
+from latentcrdt.cli.doctor import doctor
 from latentcrdt.cli.export import export
 from latentcrdt.cli.fetch import fetch
 from latentcrdt.cli.ls import ls
 from latentcrdt.cli.output import print_error
 from latentcrdt.cli.push import push
 from latentcrdt.cli.render import render
+from latentcrdt.cli.retract import retract
 from latentcrdt.cli.serve import serve
 from latentcrdt.cli.status import status
 from latentcrdt.cli.sync import sync
@@ -81,11 +83,13 @@ app.command(rich_help_panel="Run")(serve)
 app.command(rich_help_panel="Run")(demo)
 app.add_typer(bench, name="bench", rich_help_panel="Run")
 app.command(rich_help_panel="Run")(conformance)
+app.command(rich_help_panel="Run")(doctor)
 app.add_typer(token, name="token", rich_help_panel="Run")
 app.command(rich_help_panel="States on a server")(push)
 app.command(rich_help_panel="States on a server")(ls)
 app.command(rich_help_panel="States on a server")(render)
 app.command(rich_help_panel="States on a server")(fetch)
+app.command(rich_help_panel="States on a server")(retract)
 app.command(rich_help_panel="States on a server")(status)
 app.command(rich_help_panel="Replicas")(sync)
 app.command(rich_help_panel="Files")(verify)

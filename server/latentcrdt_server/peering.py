@@ -14,7 +14,7 @@ from latentcrdt.client.blocking import Client
 from latentcrdt.client.remote_peer import RemotePeer
 from latentcrdt.core.sync.exchange import Bookmark, Round
 from latentcrdt.core.sync.peer import Peer
-from latentcrdt.errors import LatentCRDTError
+from latentcrdt.errors import InternalError, LatentCRDTError
 from latentcrdt.replication.anti_entropy import synchronise
 from latentcrdt_server.documents import PeerDocument
 
@@ -65,6 +65,10 @@ class Neighbour:
                     self._note(self._round(there))
                 except LatentCRDTError as error:
                     self._note_failure(error)
+                except Exception:
+                    # A bug must not end the thread unseen: the peer would look equal for ever.
+                    log.exception("cannot synchronise", peer=self._url)
+                    self._note_failure(InternalError("a bug; the log has its traceback"))
                 self._wake.wait(self._wait_s())
 
     def recheck(self) -> None:

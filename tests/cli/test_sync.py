@@ -68,6 +68,18 @@ def test_what_cannot_be_had_is_named_and_ends_with_status_1(run, tmp_path, name)
     assert "not equal" in result.stdout
 
 
+def test_a_state_is_retracted_once_and_only_after_a_yes(run, server, name):
+    run("sync", server, server)
+    refused = run("retract", name)
+    assert refused.exit_code == 1
+    assert "for good?" in refused.stderr
+    assert json.loads(run("retract", name, "--yes", "--json").stdout)["retracted"] is True
+    assert "was retracted already" in run("retract", name, "-y").stdout
+    gone = run("ls", name)
+    assert gone.exit_code == 1
+    assert "[state_retracted]" in gone.stderr
+
+
 def test_status_says_when_there_are_no_peers(run):
     assert "no peers" in run("status").stdout
     assert json.loads(run("status", "--json").stdout) == []

@@ -13,11 +13,13 @@ from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.state import LatentState
+from latentcrdt.core.sync.feed import FeedPage
 from latentcrdt.errors import (
     ConnectionFailedError,
     CorruptFragmentError,
     DigestMismatchError,
     FragmentNotFoundError,
+    RemoteSyncError,
     StateRetractedError,
 )
 from latentcrdt.replication.anti_entropy import synchronise
@@ -274,6 +276,18 @@ def test_a_feed_tells_a_state_with_more_entries_than_a_page_whole(monkeypatch):
     theirs, ours = make_replica(*POOL), Replica(MemoryStore())
     assert synchronise(LocalPeer(ours), LocalPeer(theirs)).is_equal
     assert ours.state(A) == theirs.state(A) == LatentState(f.fragment_id for f in POOL)
+
+
+def test_a_feed_that_never_ends_is_given_up(monkeypatch):
+    monkeypatch.setattr("latentcrdt.core.sync.exchange.MAX_PAGES", 50)
+
+    class Endless(LocalPeer):
+        def changes(self, after):
+            page = super().changes(after)
+            return FeedPage(page.cursor, is_last=False, deltas={})
+
+    with pytest.raises(RemoteSyncError, match="expected an end within 50 pages"):
+        synchronise(LocalPeer(Replica(MemoryStore())), Endless(make_replica(POOL[0])))
 
 
 def test_a_damaged_source_is_reported_with_the_errors_own_class():

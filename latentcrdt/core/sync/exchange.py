@@ -21,12 +21,15 @@ from latentcrdt.core.sync.messages import Question, SyncAnswer
 from latentcrdt.core.sync.peer import Peer
 from latentcrdt.core.sync.roots import Roots, StateRoot
 from latentcrdt.core.sync.session import SyncSession
-from latentcrdt.errors import CursorExpiredError, LatentCRDTError
+from latentcrdt.errors import CursorExpiredError, LatentCRDTError, RemoteSyncError
 
 T = TypeVar("T")
 
 MAX_FAILURES = 1000
 """A round ends when more items than this fail: the other side tells of what it has not."""
+
+MAX_PAGES = 10_000
+"""Pages of the feeds in one round: a hundred million members."""
 
 Item: TypeAlias = tuple[StateName, FragmentId]
 """One membership to bring about."""
@@ -119,7 +122,11 @@ def _follow(here: Peer, there: Peer, bookmark: Bookmark) -> Exchange[Round]:
     at_there, at_here = bookmark.there, bookmark.here
     moved: set[Item] = set()
     is_last = False
+    num_pages = 0
     while not is_last and len(done.taken.failures) <= MAX_FAILURES:
+        num_pages += 1
+        if num_pages > MAX_PAGES:
+            raise RemoteSyncError(f"feed: expected an end within {MAX_PAGES} pages, got none")
         learned: FeedPage = yield Ask(there, _changes(at_there))
         offered: FeedPage = yield Ask(here, _changes(at_here))
         at_there, at_here = learned.cursor, offered.cursor
