@@ -75,7 +75,7 @@ class Replica:
 
     def begin_push(self, state: StateName, *, expected_id: FragmentId | None = None) -> Push:
         """Return a push to be used as a context manager: ``write`` as bytes come, ``commit``."""
-        self._refuse_retracted(state)
+        self._states.refuse_retracted(state)
         upload = self._store.put(max_bytes=self._max_fragment_bytes, expected_id=expected_id)
         return Push(upload, self._space, partial(self._insert_verified, state))
 
@@ -99,7 +99,7 @@ class Replica:
 
         Raises FragmentNotFoundError when the fragment is not held, StateRetractedError.
         """
-        self._refuse_retracted(state)
+        self._states.refuse_retracted(state)
         with self._space.keep(fragment_id):
             if not self._store.has(fragment_id):
                 raise FragmentNotFoundError(
@@ -115,7 +115,7 @@ class Replica:
         Of several ends the latest counts. Raises StateRetractedError.
         """
         grew = self._states.merge(state, LatentState(expires_at=expires_at))
-        self._refuse_retracted(state)
+        self._states.refuse_retracted(state)
         return grew
 
     def retract(self, state: StateName) -> bool:
@@ -280,7 +280,7 @@ class Replica:
     def _insert(self, name: StateName, fragment_id: FragmentId) -> bool:
         """Make a durable fragment a member."""
         grew = self._states.merge(name, LatentState([fragment_id]))
-        self._refuse_retracted(name)  # it may have been, since the fragment began to arrive
+        self._states.refuse_retracted(name)  # it may have been, since the fragment began to arrive
         return grew
 
     def _members(self, name: StateName) -> Iterable[FragmentId]:
@@ -288,10 +288,6 @@ class Replica:
             return self._states.get(name)
         except StateRetractedError:
             return ()  # since its name was listed
-
-    def _refuse_retracted(self, name: StateName) -> None:
-        with contextlib.suppress(StateNotFoundError):
-            self._states.get(name)
 
     def _header(self, fragment_id: FragmentId) -> FragmentHeader:
         header = self._headers.get(fragment_id)

@@ -58,11 +58,15 @@ class States:
             state = self._states.get(name)
             if state is None:
                 raise StateNotFoundError(f"state {name!r}: never declared or added to", state=name)
-            if state.is_retracted:
-                raise StateRetractedError(
-                    f"state {name!r}: retracted, for good; choose another name", state=name
-                )
+            _refuse_retracted(name, state)
             return state.copy()
+
+    def refuse_retracted(self, name: StateName) -> None:
+        """Raise StateRetractedError if the state was retracted; costs nothing in a large one."""
+        with self._lock:
+            state = self._states.get(name)
+            if state is not None:
+                _refuse_retracted(name, state)
 
     def expired(self, now: float) -> list[StateName]:
         """Return the states whose lifetime has ended; ``now`` in Unix seconds."""
@@ -105,3 +109,10 @@ class States:
             self._feed.append(name, () if delta.is_retracted else delta.delta(state))
             state.merge(delta)
             return True
+
+
+def _refuse_retracted(name: StateName, state: LatentState) -> None:
+    if state.is_retracted:
+        raise StateRetractedError(
+            f"state {name!r}: retracted, for good; choose another name", state=name
+        )
