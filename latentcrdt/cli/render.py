@@ -68,7 +68,7 @@ LayersOption = Annotated[
     str | None, typer.Option(metavar="A:B", help="Only layers A to B - 1; all if left out.")
 ]
 WhereOption = Annotated[
-    Where, typer.Option(help="Render there, or here from the fragments: the same bytes.")
+    Where | None, typer.Option(help="Render there, or here from the fragments: the same bytes.")
 ]
 ReceiptOption = Annotated[
     Path | None,
@@ -80,7 +80,7 @@ PreviousOption = Annotated[
         metavar="FILE",
         exists=True,
         dir_okay=False,
-        help="An earlier render: what it holds is not fetched again (with --where client).",
+        help="An earlier render: the new one is made here, of what that one holds and the rest.",
     ),
 ]
 
@@ -93,7 +93,7 @@ def render(  # noqa: PLR0917 - typer passes every option by name
     class_id: ClassOption = None,
     layers: LayersOption = None,
     stride: StrideOption = None,
-    where: WhereOption = Where.SERVER,
+    where: WhereOption = None,
     receipt: ReceiptOption = None,
     previous: PreviousOption = None,
     server: ServerOption = DEFAULT_URL,
@@ -104,7 +104,7 @@ def render(  # noqa: PLR0917 - typer passes every option by name
     The same set of fragments gives the same bytes on any machine. What the server sends is checked
     against its receipt; with --where client nothing is believed but the fragments.
     """
-    if previous is not None and where is not Where.CLIENT:
+    if previous is not None and where is Where.SERVER:
         raise typer.BadParameter("--previous is for a render that is made here: --where client")
     earlier = None if previous is None else Render.from_buffer(map_file(previous))
     query = RenderQuery(
@@ -117,7 +117,11 @@ def render(  # noqa: PLR0917 - typer passes every option by name
     with Client(server) as client:
         with progress(state) as on_progress:
             rendered = client.render(
-                state, query, where=where.value, previous=earlier, on_progress=on_progress
+                state,
+                query,
+                where=None if where is None else where.value,
+                previous=earlier,
+                on_progress=on_progress,
             )
         if receipt is not None:
             spelled = receipt_document(client.receipt_for(state, rendered.plan, query))

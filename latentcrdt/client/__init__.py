@@ -3,11 +3,13 @@
 from latentcrdt.client.asynchronous import AsyncClient
 from latentcrdt.client.blocking import Client
 from latentcrdt.client.body import Progress
+from latentcrdt.client.fragment_cache import FragmentCache
 from latentcrdt.client.values import Member, PeerStatus, PushResult, StateListing, StateSummary
 
 __all__ = [
     "AsyncClient",
     "Client",
+    "FragmentCache",
     "Member",
     "PeerStatus",
     "Progress",

@@ -18,7 +18,8 @@ from latentcrdt.client.blocking import EVERYTHING
 from latentcrdt.client.body import FragmentBody, Progress
 from latentcrdt.client.calls import Call
 from latentcrdt.client.flows import Download, Flow, Step, Work
-from latentcrdt.client.local_flows import render_locally
+from latentcrdt.client.fragment_cache import FragmentCache
+from latentcrdt.client.local_flows import Sources, render_locally
 from latentcrdt.client.values import PeerStatus, PushResult, StateListing, StateSummary
 from latentcrdt.client.wire import (
     DEFAULT_MAX_BYTES,
@@ -64,8 +65,14 @@ class AsyncClient:
         attempts: int = 4,
         max_fragment_bytes: int = DEFAULT_MAX_BYTES,
         max_render_bytes: int = DEFAULT_MAX_BYTES,
+        cache: FragmentCache | None = None,
     ) -> None:
-        """Take a server's address; ``token`` defaults to the environment's LATENTCRDT_TOKEN."""
+        """Take a server's address; ``token`` defaults to the environment's LATENTCRDT_TOKEN.
+
+        With a ``cache`` no fragment is fetched twice, and renders are made here unless asked for
+        elsewhere: the same bytes, for less on the wire.
+        """
+        self._cache = cache
         self._settings = Settings(
             base_url,
             token,
@@ -139,7 +146,7 @@ class AsyncClient:
         name: str,
         query: RenderQuery = EVERYTHING,
         *,
-        where: Literal["server", "client"] = "server",
+        where: Literal["server", "client"] | None = None,
         verify: bool = True,
         held: Mapping[FragmentId, Fragment] | None = None,
         previous: Render | None = None,
@@ -147,10 +154,9 @@ class AsyncClient:
     ) -> Render:
         """Return the render of a state; as `Client.render`."""
         state, limits = StateName(name), self._settings.limits
-        if where == "client":
-            flow = render_locally(
-                state, query, limits, on_progress, held=held or {}, previous=previous
-            )
+        sources = Sources(held or {}, self._cache, previous)
+        if where == "client" or (where is None and sources.make_it_cheaper_here(query)):
+            flow = render_locally(state, query, limits, on_progress, sources)
         else:
             flow = flows.render_remotely(state, query, limits, on_progress, verify=verify)
         return await self._run(flow)

@@ -16,7 +16,8 @@ from latentcrdt.client.answers import retry_delay
 from latentcrdt.client.body import Progress
 from latentcrdt.client.calls import Call
 from latentcrdt.client.flows import Download, Flow, Step, Work
-from latentcrdt.client.local_flows import render_locally
+from latentcrdt.client.fragment_cache import FragmentCache
+from latentcrdt.client.local_flows import Sources, render_locally
 from latentcrdt.client.values import PeerStatus, PushResult, StateListing, StateSummary
 from latentcrdt.client.wire import (
     DEFAULT_MAX_BYTES,
@@ -65,8 +66,14 @@ class Client:
         attempts: int = 4,
         max_fragment_bytes: int = DEFAULT_MAX_BYTES,
         max_render_bytes: int = DEFAULT_MAX_BYTES,
+        cache: FragmentCache | None = None,
     ) -> None:
-        """Take a server's address; ``token`` defaults to the environment's LATENTCRDT_TOKEN."""
+        """Take a server's address; ``token`` defaults to the environment's LATENTCRDT_TOKEN.
+
+        With a ``cache`` no fragment is fetched twice, and renders are made here unless asked for
+        elsewhere: the same bytes, for less on the wire.
+        """
+        self._cache = cache
         self._settings = Settings(
             base_url,
             token,
@@ -142,7 +149,7 @@ class Client:
         name: str,
         query: RenderQuery = EVERYTHING,
         *,
-        where: Literal["server", "client"] = "server",
+        where: Literal["server", "client"] | None = None,
         verify: bool = True,
         held: Mapping[FragmentId, Fragment] | None = None,
         previous: Render | None = None,
@@ -150,16 +157,17 @@ class Client:
     ) -> Render:
         """Return the render of a state: the same bytes, wherever it is made.
 
-        ``server`` streams it from there and, if ``verify``, compares every digest with the
-        receipt. ``client`` fetches the fragments (but those ``held``: verified ones), checks ids,
-        order and render id, and renders here. What a ``previous`` render of the same class holds is
-        neither fetched nor turned again; that render is believed, and `Reuse` says what it gave.
+        By default it is made where less has to be sent: here, if a cache, fragments ``held`` or a
+        ``previous`` render can spare some of it. ``server`` streams it from there and, if
+        ``verify``, compares every digest with the receipt. ``client`` fetches the fragments (but
+        those ``held``: verified ones), checks ids, order and render id, and renders here. What a
+        ``previous`` render of the same class holds is neither fetched nor turned again; that
+        render is believed, and `Reuse` says what it gave.
         """
         state, limits = StateName(name), self._settings.limits
-        if where == "client":
-            flow = render_locally(
-                state, query, limits, on_progress, held=held or {}, previous=previous
-            )
+        sources = Sources(held or {}, self._cache, previous)
+        if where == "client" or (where is None and sources.make_it_cheaper_here(query)):
+            flow = render_locally(state, query, limits, on_progress, sources)
         else:
             flow = flows.render_remotely(state, query, limits, on_progress, verify=verify)
         return self._run(flow)

@@ -8,11 +8,14 @@ no more than without.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
 
 from latentcrdt.client import calls
 from latentcrdt.client.answers import Answer
 from latentcrdt.client.body import Meter, Progress
 from latentcrdt.client.flows import Download, Flow, Limits, Work, ask, fetch
+from latentcrdt.client.fragment_cache import FragmentCache
 from latentcrdt.client.local_render import AnnouncedPlan, check_order, plan_again, render_here
 from latentcrdt.client.receivers import LayerReceiver
 from latentcrdt.core.container import FRAGMENT_MAGIC, PREAMBLE_BYTES, read_preamble
@@ -30,19 +33,37 @@ HEADER_GUESS_BYTES = 64 * 1024
 """The header of 12,000 tokens of a large model; a longer one costs a second question."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What there is here already, so that it need not be fetched."""
+
+    held: Mapping[FragmentId, Fragment]
+    cache: FragmentCache | None
+    previous: Render | None
+
+    def make_it_cheaper_here(self, query: RenderQuery) -> bool:
+        """Return whether less has to be sent for a render that is made here.
+
+        The fragments of a render weigh what it does, so without any of them it is the same; for a
+        few layers they weigh more.
+        """
+        return query.layers is None and bool(
+            self.held or self.cache is not None or self.previous is not None
+        )
+
+
 def render_locally(
     name: StateName,
     query: RenderQuery,
     limits: Limits,
     on_progress: Progress | None,
-    *,
-    held: Mapping[FragmentId, Fragment],
-    previous: Render | None,
+    sources: Sources,
 ) -> Flow[Render]:
     """Get the plan and what is lacking of its fragments, then do the server's work again."""
     announced = AnnouncedPlan.read((yield from ask(calls.plan(name, query))))
     needed = dict.fromkeys((*announced.prefixes, *announced.order))
-    fetcher = _Fetcher(held, limits, on_progress)
+    previous = sources.previous
+    fetcher = _Fetcher(sources, limits, on_progress)
     seen = set() if previous is None else set(_ids(previous))
     yield from fetcher.fetch(i for i in needed if i not in seen)
     headers = {}
@@ -99,10 +120,9 @@ def fetch_layer(header: FragmentHeader, layer: int) -> Flow[memoryview]:
 class _Fetcher:
     """The whole fragments of one render, and how many bytes they took."""
 
-    def __init__(
-        self, held: Mapping[FragmentId, Fragment], limits: Limits, on_progress: Progress | None
-    ) -> None:
-        self.fragments = dict(held)
+    def __init__(self, sources: Sources, limits: Limits, on_progress: Progress | None) -> None:
+        self.fragments = dict(sources.held)
+        self._cache = sources.cache
         self._limits = limits
         self._is_watched = on_progress is not None
         self._meter = Meter(on_progress)
@@ -111,6 +131,10 @@ class _Fetcher:
     def fetch(self, ids: Iterable[FragmentId]) -> Flow[None]:
         """Fetch those that are not here yet, verified while they arrive."""
         lacking = [i for i in ids if i not in self.fragments]
+        if self._cache is not None:
+            found = yield from ask(Work(partial(_look_up, self._cache, lacking)))
+            self.fragments |= found
+            lacking = [i for i in lacking if i not in found]
         if self._is_watched:
             for fragment_id in lacking:
                 self._meter.total += yield from ask(calls.fragment_bytes(fragment_id))
@@ -118,6 +142,8 @@ class _Fetcher:
             progress = self._meter.after(self._done)
             fragment = yield from fetch(fragment_id, self._limits, progress)
             self.fragments[fragment_id] = fragment
+            if self._cache is not None:
+                yield from ask(Work(partial(self._cache.put, fragment)))
             self._done += fragment.num_bytes
             if self._done > self._limits.max_render_bytes:
                 raise TooLargeError(
@@ -125,6 +151,11 @@ class _Fetcher:
                     f"render",
                     limit=self._limits.max_render_bytes,
                 )
+
+
+def _look_up(cache: FragmentCache, ids: list[FragmentId]) -> dict[FragmentId, Fragment]:
+    found = {fragment_id: cache.get(fragment_id) for fragment_id in ids}
+    return {i: fragment for i, fragment in found.items() if fragment is not None}
 
 
 def _ids(render: Render) -> list[FragmentId]:

@@ -10,6 +10,7 @@ import pytest
 import stamina
 
 from latentcrdt.client import local_flows
+from latentcrdt.client.fragment_cache import FragmentCache
 from latentcrdt.client.local_render import pinned
 from latentcrdt.core.documents import plan_document, receipt_document
 from latentcrdt.core.ids import FragmentId
@@ -442,6 +443,51 @@ def test_a_plan_of_another_shape_is_an_unexpected_answer(make_client, script, do
     script.replies = [json_http(200, document)]
     with make_client(script.url) as client, pytest.raises(UnexpectedAnswerError):
         client.render("s", where="client")
+
+
+# Renders made here, with a cache.
+
+
+def test_a_cache_spares_what_was_fetched_before(make_client, script, tmp_path):
+    bodies = [http(200, fragment.to_bytes()) for fragment in PAIR]
+    script.replies = [json_http(200, plan_document(PLAN)), *bodies]
+    with make_client(script.url, cache=FragmentCache(tmp_path)) as client:
+        assert client.render("s").to_bytes() == STREAM
+    script.replies = [json_http(200, plan_document(PLAN))]
+    with make_client(script.url, cache=FragmentCache(tmp_path)) as another:
+        assert another.render("s").to_bytes() == STREAM
+    assert [asked.path for asked in script.asked][3:] == ["/v1/states/s/plan"]
+
+
+def test_what_is_damaged_in_a_cache_is_fetched_again(make_client, script, tmp_path):
+    cache = FragmentCache(tmp_path)
+    for fragment in PAIR:
+        cache.put(fragment)
+    victim = tmp_path / str(PAIR[1].fragment_id)
+    data = bytearray(victim.read_bytes())
+    data[-1] ^= 1
+    victim.write_bytes(data)
+    script.replies = [json_http(200, plan_document(PLAN)), http(200, PAIR[1].to_bytes())]
+    with make_client(script.url, cache=cache) as client:
+        assert client.render("s").to_bytes() == STREAM
+    assert cache.get(PAIR[1].fragment_id) is not None
+
+
+@pytest.mark.parametrize(
+    ("sources", "query", "here"),
+    [
+        ({}, RenderQuery(), False),
+        ({"held": HELD}, RenderQuery(), True),
+        ({"held": HELD}, RenderQuery(layers="0:1"), False),
+        ({"held": HELD, "where": "server"}, RenderQuery(), False),
+        ({"where": "client"}, RenderQuery(layers="0:1"), True),
+    ],
+)
+def test_a_render_is_made_where_less_has_to_be_sent(make_client, script, sources, query, here):
+    script.replies = [http(404, b"")]
+    with make_client(script.url) as client, pytest.raises(UnexpectedAnswerError):
+        client.render("s", query, **sources)
+    assert script.asked[0].path.startswith(f"/v1/states/s/{'plan' if here else 'render'}")
 
 
 # Renders made here, with an earlier one in hand.
