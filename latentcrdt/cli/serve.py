@@ -31,6 +31,15 @@ DataOption = Annotated[
         help="Where fragments and states are kept; the user's data directory if left out.",
     ),
 ]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="LATENTCRDT_STORE",
+        help="Keep everything in a bucket that other servers share: s3://bucket/prefix, or gs://, "
+        "az://. Keys and endpoint: AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL and the like.",
+    ),
+]
 TokenOption = Annotated[
     Path | None,
     typer.Option(
@@ -38,7 +47,8 @@ TokenOption = Annotated[
         dir_okay=False,
         metavar="FILE",
         envvar="LATENTCRDT_TOKEN_FILE",
-        help="Ask every caller for one of the bearer tokens in this file, one a line.",
+        help="Ask every caller for a token of this file, and allow what it says there. "
+        "`latentcrdt token new` makes its entries.",
     ),
 ]
 PeerOption = Annotated[
@@ -53,9 +63,11 @@ PeerOption = Annotated[
 
 
 def serve(
+    *,
     host: HostOption = None,
     port: PortOption = None,
     data: DataOption = None,
+    store: StoreOption = None,
     token_file: TokenOption = None,
     peer: PeerOption = None,
 ) -> None:
@@ -80,6 +92,7 @@ def serve(
         "host": host,
         "port": port,
         "data_dir": data,
+        "store": store,
         "token_file": token_file,
         "peers": tuple(peer) if peer else None,
     }

@@ -89,7 +89,7 @@ def retry_after_s(value: str | None) -> float | None:
     except ValueError:
         try:
             date = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):  # the second for a year of very many digits
             return None
         aware = date if date.tzinfo else date.replace(tzinfo=UTC)
         seconds = (aware - datetime.now(UTC)).total_seconds()

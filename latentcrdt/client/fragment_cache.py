@@ -74,7 +74,7 @@ class FragmentCache:
                     if not entry.name.startswith("."):
                         files.append((found.st_mtime, found.st_size, entry.path))
                     elif found.st_mtime < time.time() - DRAFT_LIFETIME_S:
-                        os.unlink(entry.path)
+                        Path(entry.path).unlink()
         num_bytes = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
             if num_bytes <= self._max_bytes:

@@ -15,10 +15,9 @@ import itertools
 import logging
 import os
 import secrets
-import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from latentcrdt.core.fragment import Fragment
@@ -26,10 +25,11 @@ from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.state import LatentState
 from latentcrdt.errors import StoreFailedError
+from latentcrdt.store.disk import Disk, Kind
 from latentcrdt.store.durability import Durability, io_errors
-from latentcrdt.store.lock import hold_lock
 from latentcrdt.store.membership_log import MembershipLog
 from latentcrdt.store.objects import ObjectTree
+from latentcrdt.store.system_disk import SystemDisk
 from latentcrdt.store.upload import DirectoryUpload
 
 logger = logging.getLogger(__name__)
@@ -38,30 +38,34 @@ logger = logging.getLogger(__name__)
 class DirectoryStore:
     """A `latentcrdt.store.protocol.Store` in a directory: acknowledged means fsynced."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, disk: Disk | None = None) -> None:
         """Open or create the store and recover from whatever ended the last process.
 
         Raises StoreFailedError when another process has it open, a part of it is a symbolic link,
         or the disk fails; StoreFullError when there is no room even for empty directories.
+        ``disk`` is for simulations; None: that of this machine.
         """
         root = Path(path).absolute()
         boot = secrets.token_hex(8)
-        self._durability = Durability()
+        self._disk = SystemDisk() if disk is None else disk
+        self._durability = Durability(self._disk)
         self._durability.make_directory(root)
+        self._durability.sync_way_to(root)
         self._staging = root / ".staging" / boot
         self._staging_names = map(str, itertools.count())
         self._states_lock = threading.Lock()
         with ExitStack() as opened:
-            _make_private(root)
-            opened.enter_context(hold_lock(root / ".lock"))
+            with io_errors(f"making {root} private"):
+                self._disk.make_private(root)
+            opened.enter_context(self._disk.hold_lock(root / ".lock"))
             quarantine, states = root / "quarantine", root / "states"
             for directory in (self._staging.parent, root / "obj", states, quarantine):
-                _refuse_symlink(directory)
+                self._refuse_symlink(directory)
                 self._durability.make_directory(directory)
             self._durability.sync_directory(root)
-            _clear(self._staging.parent)
+            self._clear(self._staging.parent)
             self._durability.make_directory(self._staging)
-            opened.callback(shutil.rmtree, self._staging, ignore_errors=True)
+            opened.callback(self._discard_staging)
             self._objects = ObjectTree(root / "obj", quarantine, boot, self._durability)
             self._objects.recover()
             self._log = MembershipLog(states, quarantine, boot, self._durability)
@@ -130,24 +134,24 @@ class DirectoryStore:
         """Refuse further writes and let go of the lock; fragments in hand stay readable."""
         self._opened.close()
 
+    def _refuse_symlink(self, path: Path) -> None:
+        with io_errors(f"looking at {path}"):
+            kind = self._disk.kind(path)
+        if kind not in (None, Kind.DIRECTORY):
+            raise StoreFailedError(
+                f"{path}: expected a directory of the store, got a file or a symbolic link"
+            )
 
-def _make_private(root: Path) -> None:
-    with io_errors(f"making {root} private"):
-        if root.stat().st_uid == os.geteuid():
-            root.chmod(0o700)
+    def _clear(self, directory: Path) -> None:
+        """Remove what other boots left: never acknowledged, never visible."""
+        with io_errors(f"clearing {directory}"):
+            for name, kind in self._disk.list(directory).items():
+                logger.info("clearing what a process that ended early left: %s", directory / name)
+                if kind is Kind.DIRECTORY:
+                    self._disk.remove_tree(directory / name)
+                else:
+                    self._disk.unlink(directory / name)
 
-
-def _refuse_symlink(path: Path) -> None:
-    if path.is_symlink():
-        raise StoreFailedError(f"{path}: expected a directory of the store, got a symbolic link")
-
-
-def _clear(directory: Path) -> None:
-    """Remove what other boots left: never acknowledged, never visible."""
-    with io_errors(f"clearing {directory}"):
-        for entry in directory.iterdir():
-            logger.info("clearing what a process that ended early left in %s", entry)
-            if entry.is_symlink() or not entry.is_dir():
-                entry.unlink()
-            else:
-                shutil.rmtree(entry)
+    def _discard_staging(self) -> None:
+        with suppress(OSError):  # the next opening clears it
+            self._disk.remove_tree(self._staging)

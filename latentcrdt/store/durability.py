@@ -8,29 +8,28 @@ the same bytes succeeds although they never reached the disk.
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from latentcrdt.core.encoding import Buffer
 from latentcrdt.errors import LatentCRDTError, StoreFailedError, StoreFullError
+from latentcrdt.store.disk import Disk, File
 
 logger = logging.getLogger(__name__)
 
-PIECE_BYTES = 4 << 20
-"""Files are read and written in pieces of this many bytes; larger ones gain nothing."""
-
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+_NOT_OURS = {errno.EACCES, errno.EINVAL, errno.ELOOP, errno.ENOTDIR, errno.EROFS}
+"""What the sync of a parent directory may answer that we cannot read, or that is no plain one."""
 
 
 class Durability:
     """The syncs of one open store. Every acknowledgement passes through here first."""
 
-    def __init__(self) -> None:
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+        """For everything on which no acknowledgement waits."""
         self._refusal: str | None = None
 
     def refuse(self, reason: str) -> None:
@@ -42,30 +41,40 @@ class Durability:
         if self._refusal is not None:
             raise StoreFailedError(f"the store takes no writes: {self._refusal}")
 
-    def sync_file(self, fd: int, path: Path) -> None:
+    def sync_file(self, file: File) -> None:
         """Make a file's bytes and size durable."""
         self.check()
-        with self._one_strike(path):
-            _sync_data(fd)
+        with self._one_strike(file.path):
+            file.sync()
 
     def sync_directory(self, path: Path) -> None:
         """Make a directory's entries durable: files linked, renamed or created in it."""
         self.check()
         with self._one_strike(path):
-            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            self.disk.sync_directory(path)
 
     def make_directory(self, path: Path) -> None:
-        """Create a directory (mode 0700) and its parents, durably; fine if it is there already."""
-        if path.is_dir():
+        """Create a directory and its parents, durably; fine if it is there already."""
+        if self.disk.is_directory(path):
             return
         self.make_directory(path.parent)
         with io_errors(f"creating {path}"):
-            path.mkdir(mode=0o700)
+            self.disk.make_directory(path)
         self.sync_directory(path.parent)
+
+    def sync_way_to(self, path: Path) -> None:
+        """Make the names of a directory and its parents durable, as far as we may.
+
+        Whoever made them may not have: a person, or this store, killed before it came to that.
+        """
+        for parent in path.parents:
+            with self._one_strike(parent):
+                try:
+                    self.disk.sync_directory(parent)
+                except OSError as error:
+                    if error.errno not in _NOT_OURS:
+                        raise
+                    logger.info("leaving it to others that the name of %s lasts: %s", path, error)
 
     @contextmanager
     def _one_strike(self, path: Path) -> Iterator[None]:
@@ -91,18 +100,3 @@ def io_errors(action: str) -> Iterator[None]:
         if error.errno in _NO_ROOM:
             raise StoreFullError(f"{action}: no room: {error}; nothing was stored") from error
         raise StoreFailedError(f"{action}: {error}") from error
-
-
-def write_all(fd: int, data: Buffer) -> None:
-    """Write all of ``data`` at the file's end, in pieces; raises OSError as the system does."""
-    view = memoryview(data).cast("B")
-    while view:
-        view = view[os.write(fd, view[:PIECE_BYTES]) :]
-
-
-def _sync_data(fd: int) -> None:
-    if sys.platform == "darwin":
-        # fsync of macOS leaves the bytes in the drive's own cache.
-        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
-    else:
-        os.fdatasync(fd)

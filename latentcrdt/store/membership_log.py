@@ -8,13 +8,14 @@ then are its inputs removed, and a crash in between leaves both, whose union is 
 from __future__ import annotations
 
 import logging
-import os
+from contextlib import closing
 from pathlib import Path
 
 from latentcrdt.core.ids import StateName
 from latentcrdt.core.state import LatentState
 from latentcrdt.errors import StoreFullError
-from latentcrdt.store.durability import Durability, io_errors, write_all
+from latentcrdt.store.disk import PIECE_BYTES, File
+from latentcrdt.store.durability import Durability, io_errors
 from latentcrdt.store.group_commit import GroupCommit
 from latentcrdt.store.membership_record import encode_record, scan_segment
 
@@ -37,26 +38,26 @@ class MembershipLog:
         self._quarantine = quarantine
         self._boot = boot
         self._durability = durability
+        self._disk = durability.disk
         self._commits = GroupCommit(self._commit)
         self._num_segments = 0
         """Segments that this boot has named so far."""
-        self._path = directory
-        self._fd = -1
-        """The segment appended to; -1 until something is, so that a mere reader leaves no file."""
+        self._segment: File | None = None
+        """The one appended to; None until something is, so that a mere reader leaves no file."""
         self._size = 0
         """Bytes of it that are whole records."""
         self._entry_is_durable = False
 
     def load(self) -> States:
         """Return the union of all segments; join them when they are many."""
-        for leftover in self._directory.glob("*.tmp"):
-            leftover.unlink()
+        segments = self._find_segments()
+        if segments:
+            self._durability.sync_directory(self._directory)
         states: States = {}
         damaged = set()
-        segments = sorted(self._directory.glob("*.log"))
         for path in segments:
             with io_errors(f"reading {path}"):
-                found = scan_segment(path.read_bytes())
+                found = scan_segment(self._read(path))
             if found.num_bytes_skipped:
                 damaged.add(path)
                 logger.warning(
@@ -79,39 +80,60 @@ class MembershipLog:
         with self._commits.turn:
             self._close_segment()
 
+    def _find_segments(self) -> list[Path]:
+        """Return the segments that are there, and clear what joining them left half-done."""
+        with io_errors(f"listing {self._directory}"):
+            paths = [self._directory / name for name in sorted(self._disk.list(self._directory))]
+            for path in paths:
+                if path.suffix == ".tmp":
+                    self._disk.unlink(path)
+        return [path for path in paths if path.suffix == ".log"]
+
+    def _read(self, path: Path) -> bytes:
+        """Return a segment's bytes, durable: what is known already is acknowledged unwritten.
+
+        A process killed between write and sync leaves records that are seen, and do not last yet.
+        """
+        with closing(self._disk.open(path)) as file:
+            self._durability.sync_file(file)
+            data = bytearray()
+            while piece := file.read(len(data), PIECE_BYTES):
+                data += piece
+            return bytes(data)
+
     def _commit(self, records: list[bytes]) -> None:
         self._durability.check()
         with io_errors(f"appending to the membership log in {self._directory}"):
-            if self._fd < 0:
-                self._open_segment()
-            self._append(b"".join(records))
-        self._durability.sync_file(self._fd, self._path)
-        if not self._entry_is_durable:
-            self._durability.sync_directory(self._directory)
-            self._entry_is_durable = True
-
-    def _open_segment(self) -> None:
-        self._path = self._next_path()
-        self._fd = _create(self._path)
-        self._size = 0
-        self._entry_is_durable = False
+            if self._segment is None:
+                self._segment = self._disk.create(self._next_path())
+                self._size = 0
+                self._entry_is_durable = False
+            self._append(self._segment, b"".join(records))
 
     def _close_segment(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self._segment is not None:
+            self._segment.close()
+            self._segment = None
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, segment: File, data: bytes) -> None:
         try:
-            write_all(self._fd, data)
+            segment.append(data)
+            self._durability.sync_file(segment)
+            if not self._entry_is_durable:
+                self._durability.sync_directory(self._directory)
+                self._entry_is_durable = True
         except OSError:
-            self._drop_torn_tail()
+            self._cut_back(segment)
             raise
         self._size += len(data)
 
-    def _drop_torn_tail(self) -> None:
+    def _cut_back(self, segment: File) -> None:
+        """Remove what was not acknowledged: a torn record, or whole ones whose sync failed.
+
+        The system goes on showing the latter; the next opening would take them for durable.
+        """
         try:
-            os.ftruncate(self._fd, self._size)
+            segment.truncate(self._size)
         except OSError:
             self._close_segment()  # the torn tail stays, to be passed over; go on in a new segment
 
@@ -126,29 +148,21 @@ class MembershipLog:
         with io_errors(f"removing the inputs of {union}"):
             for path in segments:
                 if path in damaged:
-                    path.rename(self._quarantine / path.name)
+                    self._disk.rename(path, self._quarantine / path.name)
                 else:
-                    path.unlink()
+                    self._disk.unlink(path)
         logger.info("joined %d membership segments into %s", len(segments), union.name)
 
     def _write_segment(self, path: Path, states: States) -> None:
         temporary = path.with_suffix(".tmp")
         with io_errors(f"writing {temporary}"):
-            fd = _create(temporary)
-            try:
-                write_all(fd, b"".join(encode_record(*named) for named in states.items()))
-                self._durability.sync_file(fd, temporary)
-            finally:
-                os.close(fd)
-            temporary.rename(path)
+            with closing(self._disk.create(temporary)) as file:
+                file.append(b"".join(encode_record(*named) for named in states.items()))
+                self._durability.sync_file(file)
+            self._disk.rename(temporary, path)
         self._durability.sync_directory(self._directory)
 
     def _next_path(self) -> Path:
         path = self._directory / f"{self._boot}-{self._num_segments:06d}.log"
         self._num_segments += 1
         return path
-
-
-def _create(path: Path) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(path, flags, 0o600)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from latentcrdt.errors import (
     InvalidIdError,
     StoreFailedError,
 )
+from latentcrdt.store.disk import File, Kind
 from latentcrdt.store.durability import Durability, io_errors
 from latentcrdt.store.object_file import map_fragment, read_header, verify
 
@@ -40,8 +41,10 @@ class ObjectTree:
     def __init__(self, root: Path, quarantine: Path, boot: str, durability: Durability) -> None:
         """Open or create the tree at ``root``; ``boot`` keeps names in ``quarantine`` distinct."""
         self._root = root
+        self._shards = tuple(root / f"{n:02x}" for n in range(NUM_SHARDS))
         self._quarantine = quarantine
         self._durability = durability
+        self._disk = durability.disk
         self._quarantined = (f"{boot}-{n}" for n in itertools.count())
         self._locks = [threading.Lock() for _ in range(NUM_SHARDS)]
         self._settling: set[FragmentId] = set()
@@ -56,13 +59,13 @@ class ObjectTree:
         """
         final = self._path(fragment_id)
         with self._locks[fragment_id[0]], io_errors(f"publishing fragment {fragment_id}"):
-            if not os.path.lexists(final):
+            if self._disk.kind(final) is None:
                 self._link(staged, final, fragment_id)
                 return True
             damage = self._damage(fragment_id, verify)
             if damage is not None:
                 logger.error("replacing an object by the same one, sent again: %s", damage)
-                staged.rename(final)
+                self._disk.rename(staged, final)
             self._durability.sync_directory(final.parent)
             return damage is not None
 
@@ -84,22 +87,18 @@ class ObjectTree:
         Without a sync: should a power cut bring it back, it is garbage to be removed again.
         """
         with self._locks[fragment_id[0]], io_errors(f"removing fragment {fragment_id}"):
-            self._path(fragment_id).unlink(missing_ok=True)
+            self._disk.unlink(self._path(fragment_id))
 
     def has(self, fragment_id: FragmentId) -> bool:
         """Return whether the object is there, durably."""
         if fragment_id in self._settling:
             return False
         with io_errors(f"looking for fragment {fragment_id}"):
-            try:
-                self._path(fragment_id).lstat()
-            except FileNotFoundError:
-                return False
-        return True
+            return self._disk.kind(self._path(fragment_id)) is not None
 
     def ids(self) -> Iterator[FragmentId]:
         """Yield the ids of all objects, shard by shard."""
-        for shard in self._shards():
+        for shard in self._shards:
             yield from (i for i in self._ids_in(shard) if i not in self._settling)
 
     def recover(self) -> None:
@@ -107,7 +106,7 @@ class ObjectTree:
 
         A process killed between link and sync leaves an entry that is visible and not yet durable.
         """
-        for shard in self._shards():
+        for shard in self._shards:
             ids = self._ids_in(shard)
             for fragment_id in ids:
                 self.expel(fragment_id, read_header)
@@ -115,7 +114,7 @@ class ObjectTree:
                 self._durability.sync_directory(shard)
 
     def expel(
-        self, fragment_id: FragmentId, check: Callable[[int, FragmentId], object]
+        self, fragment_id: FragmentId, check: Callable[[File, FragmentId], object]
     ) -> CorruptFragmentError | None:
         """Move an object to quarantine if ``check`` refuses it, and return why."""
         if self._damage(fragment_id, check) is None:
@@ -127,10 +126,10 @@ class ObjectTree:
                 moved = self._quarantine / f"{fragment_id}.{next(self._quarantined)}"
                 logger.error("quarantining an object as %s: %s", moved.name, damage)
                 with io_errors(f"quarantining fragment {fragment_id}"):
-                    self._path(fragment_id).rename(moved)
+                    self._disk.rename(self._path(fragment_id), moved)
         return damage
 
-    def _read(self, fragment_id: FragmentId, read: Callable[[int, FragmentId], T]) -> T:
+    def _read(self, fragment_id: FragmentId, read: Callable[[File, FragmentId], T]) -> T:
         try:
             return self._open(fragment_id, read)
         except CorruptFragmentError:
@@ -138,7 +137,7 @@ class ObjectTree:
             raise
 
     def _damage(
-        self, fragment_id: FragmentId, check: Callable[[int, FragmentId], object]
+        self, fragment_id: FragmentId, check: Callable[[File, FragmentId], object]
     ) -> CorruptFragmentError | None:
         try:
             self._open(fragment_id, check)
@@ -148,55 +147,52 @@ class ObjectTree:
             return None
         return None
 
-    def _open(self, fragment_id: FragmentId, read: Callable[[int, FragmentId], T]) -> T:
+    def _open(self, fragment_id: FragmentId, read: Callable[[File, FragmentId], T]) -> T:
         if fragment_id in self._settling:
             raise _not_found(fragment_id)
         with io_errors(f"reading fragment {fragment_id}"):
             try:
-                fd = os.open(self._path(fragment_id), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                file = self._disk.open(self._path(fragment_id))
             except FileNotFoundError as error:
                 raise _not_found(fragment_id) from error
-            try:
-                return read(fd, fragment_id)
-            finally:
-                os.close(fd)
+            with closing(file):
+                return read(file, fragment_id)
 
     def _link(self, staged: Path, final: Path, fragment_id: FragmentId) -> None:
         self._settling.add(fragment_id)
         try:
-            final.hardlink_to(staged)
+            self._disk.link(staged, final)
             self._durability.sync_directory(final.parent)
         except OSError:
             # Should even this fail, the object stays among those that settle: out of sight.
-            final.unlink(missing_ok=True)
+            self._disk.unlink(final)
             self._settling.discard(fragment_id)
             raise
         self._settling.discard(fragment_id)
 
     def _create_shards(self) -> None:
         self._durability.make_directory(self._root)
-        for shard in self._shards():
-            if shard.is_symlink():
-                raise StoreFailedError(
-                    f"{shard}: expected a directory of the store's own file system, got a "
-                    f"symbolic link: a link or rename into it would not be atomic"
-                )
-            with io_errors(f"creating {shard}"):
-                shard.mkdir(mode=0o700, exist_ok=True)
+        with io_errors(f"creating the shards of {self._root}"):
+            found = self._disk.list(self._root)
+            for shard in self._shards:
+                if shard.name not in found:
+                    self._disk.make_directory(shard)
+                elif found[shard.name] is not Kind.DIRECTORY:
+                    raise StoreFailedError(
+                        f"{shard}: expected a directory of the store's own file system, got a file "
+                        f"or a symbolic link: a link or rename into it would not be atomic"
+                    )
         self._durability.sync_directory(self._root)
 
-    def _shards(self) -> Iterator[Path]:
-        return (self._root / f"{n:02x}" for n in range(NUM_SHARDS))
-
     def _ids_in(self, shard: Path) -> list[FragmentId]:
-        with io_errors(f"listing {shard}"), os.scandir(shard) as entries:
-            # A folder or a link is none of ours, whatever its name.
-            names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+        with io_errors(f"listing {shard}"):
+            entries = self._disk.list(shard)
+        # A folder or a link is none of ours, whatever its name.
+        names = [name for name, kind in entries.items() if kind is Kind.FILE]
         return [i for i in map(_parse, names) if i is not None and i[0] == int(shard.name, 16)]
 
     def _path(self, fragment_id: FragmentId) -> Path:
-        text = str(fragment_id)
-        return self._root / text[:2] / text
+        return self._shards[fragment_id[0]] / str(fragment_id)
 
 
 def _parse(name: str) -> FragmentId | None:

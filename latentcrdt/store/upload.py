@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,7 +12,8 @@ from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId
 from latentcrdt.core.reader import FragmentReader
-from latentcrdt.store.durability import PIECE_BYTES, Durability, io_errors, write_all
+from latentcrdt.store.disk import PIECE_BYTES
+from latentcrdt.store.durability import Durability, io_errors
 from latentcrdt.store.object_file import map_fragment
 from latentcrdt.store.objects import ObjectTree
 
@@ -39,7 +39,6 @@ class DirectoryUpload:
         self._reader = FragmentReader(max_bytes=max_bytes, expected_id=expected_id)
         self._pending = bytearray()
         """Verified bytes that wait to fill a piece."""
-        self._fd = -1
 
     def write(self, data: Buffer) -> None:
         """Verify the next bytes, and write them once they fill a piece."""
@@ -54,19 +53,18 @@ class DirectoryUpload:
         """Return the whole fragment, mapped from the staged file."""
         header = self._complete()
         with io_errors(f"reading {self._staged}"):
-            return map_fragment(self._fd, header.fragment_id)
+            return map_fragment(self._file, header.fragment_id)
 
     def publish(self) -> bool:
         """Make the file durable, then give it its place in the tree."""
         header = self._complete()
-        self._durability.sync_file(self._fd, self._staged)
+        self._durability.sync_file(self._file)
         return self._objects.publish(self._staged, header.fragment_id)
 
     def __enter__(self) -> Self:
         self._durability.check()
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with io_errors(f"creating {self._staged}"):
-            self._fd = os.open(self._staged, flags, 0o600)
+            self._file = self._durability.disk.create(self._staged)
         return self
 
     def __exit__(
@@ -75,9 +73,9 @@ class DirectoryUpload:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.close(self._fd)
+        self._file.close()
         try:
-            self._staged.unlink(missing_ok=True)
+            self._durability.disk.unlink(self._staged)
         except OSError as failure:
             # The next opening clears it; the outcome of this block stands as it is.
             logger.warning("cannot remove the staged file %s: %s", self._staged, failure)
@@ -93,4 +91,4 @@ class DirectoryUpload:
 
     def _write(self, data: Buffer) -> None:
         with io_errors(f"writing {self._staged}"):
-            write_all(self._fd, data)
+            self._file.append(data)

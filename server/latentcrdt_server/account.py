@@ -6,20 +6,20 @@ import sys
 
 from latentcrdt_server.admission import Admission
 from latentcrdt_server.ledger import Ledger
-from latentcrdt_server.lineage import Lineage
 from latentcrdt_server.principals import Principal
+from latentcrdt_server.roster import Roster
 
 
 class Account:
     """One principal of a running server."""
 
-    def __init__(self, principal: Principal, lineage: Lineage) -> None:
-        """``lineage`` may be shared: what it knows is the same for everyone."""
+    def __init__(self, principal: Principal, roster: Roster) -> None:
+        """``roster`` is shared: what it knows is the same for everyone."""
         quota = principal.quota
         self.principal = principal
-        self.lineage = lineage
+        self.roster = roster
         self.bodies = Admission(
             quota.bodies or sys.maxsize, f"bodies of principal {principal.name!r}"
         )
         """Request bodies being taken in."""
-        self.ledger = Ledger(principal.name, quota.bytes, quota.fragments)
+        self.ledger = Ledger(principal, roster)

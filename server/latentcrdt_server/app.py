@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, nullcontext
 from functools import partial
 from importlib.metadata import version
 
@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from latentcrdt.render.selection import select_engine
 from latentcrdt.replication.local_peer import LocalPeer
 from latentcrdt.replication.replica import Replica
-from latentcrdt.store.directory import DirectoryStore
+from latentcrdt.store.open import open_store
 from latentcrdt_server.access import require_own_host, require_token
 from latentcrdt_server.admission import Admission
 from latentcrdt_server.early import EarlyAnswer
@@ -25,6 +25,7 @@ from latentcrdt_server.observation import Observation
 from latentcrdt_server.openapi import describe
 from latentcrdt_server.peering import peering
 from latentcrdt_server.problems import install_problems
+from latentcrdt_server.refreshing import refreshing
 from latentcrdt_server.routes import (
     docs,
     fragments,
@@ -51,11 +52,17 @@ def create_app(settings: Settings) -> FastAPI:
         tokens = None if settings.token_file is None else Tokens.read(settings.token_file)
         # Loads torch and proves the engine before the first caller has to wait for it.
         engine = await run_in_threadpool(select_engine)
+        shared = settings.store is not None
+        open_ours = partial(
+            open_store, settings.store, settings.data_dir, cache_bytes=settings.cache_bytes
+        )
         with (
-            closing(await run_in_threadpool(DirectoryStore, settings.data_dir)) as store,
+            closing(await run_in_threadpool(open_ours)) as store,
             closing(Replica(store, max_fragment_bytes=settings.max_fragment_bytes)) as replica,
             peering(settings.peers, LocalPeer(replica), settings.sync_interval_s) as neighbours,
-            scrubbing(store, on_damage=neighbours.recheck),
+            # Not by each of many servers, over the network: what they fetch is verified anyway.
+            nullcontext() if shared else scrubbing(store, on_damage=neighbours.recheck),
+            refreshing(replica) if shared else nullcontext(),
             expiring(replica),
         ):
             app.state.service = Service(
@@ -70,9 +77,10 @@ def create_app(settings: Settings) -> FastAPI:
                 inventory=Inventory(store),
                 metrics=metrics,
             )
-            log.info("open", data_dir=str(settings.data_dir), engine=engine.name)
+            where = settings.store or str(settings.data_dir)
+            log.info("open", store=where, engine=engine.name)
             yield
-        log.info("closed", data_dir=str(settings.data_dir))
+        log.info("closed", store=where)
 
     app = FastAPI(
         title="latentcrdt",

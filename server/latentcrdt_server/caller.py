@@ -9,8 +9,9 @@ it, or find it in that state already, or send its bytes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
@@ -19,13 +20,11 @@ from latentcrdt.errors import (
     FragmentNotFoundError,
     PrefixMissingError,
     StateNotFoundError,
-    StateRetractedError,
 )
 from latentcrdt.replication.replica import Replica
 from latentcrdt.store.protocol import Store
 from latentcrdt_server.account import Account
 from latentcrdt_server.grants import Scope
-from latentcrdt_server.ledger import Holdings
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +79,7 @@ class Caller:
 
     def check_readable(self, fragment_id: FragmentId) -> None:
         """Raise FragmentNotFoundError unless the caller may read the fragment, if it is held."""
-        if self.account is None:
-            return
-        if not self._is_within(self.states(Scope.READ), self.account, fragment_id):
+        if self.account is not None and not self._is_readable(self.account, fragment_id):
             raise FragmentNotFoundError(
                 f"fragment {fragment_id}: not held by this store", id=str(fragment_id)
             )
@@ -90,13 +87,18 @@ class Caller:
     def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
         """Return those of the ids that are not held where the caller may read or add."""
         ids = list(ids)
-        lacking = self.replica.missing(ids)
-        if self.account is None:
-            return lacking
-        readable = self._members(self.states(Scope.READ))
-        known = readable | self._members(self.states(Scope.ADD))
-        known |= self.account.lineage.prefixes(readable, self.store.header)
-        known -= set(lacking)
+        held = set(ids) - set(self.replica.missing(ids))
+        account = self.account
+        if account is None:
+            return [fragment_id for fragment_id in ids if fragment_id not in held]
+        known = {
+            fragment_id
+            for fragment_id in held
+            if self._is_readable(account, fragment_id)
+            or account.roster.is_member(
+                fragment_id, self.replica, self.store, partial(account.principal.may, Scope.ADD)
+            )
+        }
         return [fragment_id for fragment_id in ids if fragment_id not in known]
 
     def insert(self, state: StateName, fragment_id: FragmentId) -> bool:
@@ -119,9 +121,12 @@ class Caller:
     def check_prefix(self, header: FragmentHeader, state: StateName) -> None:
         """Raise PrefixMissingError when the caller has no claim on what a new member is behind.
 
-        Whoever reads the state will be given its prefixes, too.
+        Whoever reads the state will be given its prefixes, too. A caller who may read everything
+        gains nothing by that, and another replica may bring a member before its prefix.
         """
         if self.account is None or header.prefix is None:
+            return
+        if self.account.principal.may_everywhere(Scope.READ):
             return
         if not self._has_claim(self.account, header.prefix, state):
             raise PrefixMissingError(
@@ -138,28 +143,18 @@ class Caller:
         """
         if self.account is None:
             return nullcontext()
-        holdings = Holdings(lambda: self._members(self.states(Scope.ADD)), self.store.header)
-        return self.account.ledger.reserve(header, holdings)
+        return self.account.ledger.reserve(header, self.replica, self.store)
 
     def admit_body(self) -> AbstractContextManager[None]:
         """Count a request body as under way for the duration of the block, or raise BusyError."""
         return nullcontext() if self.account is None else self.account.bodies.admit(1)
 
     def _has_claim(self, account: Account, fragment_id: FragmentId, state: StateName) -> bool:
-        return self._is_within([state, *self.states(Scope.READ)], account, fragment_id)
+        def counts(name: StateName) -> bool:
+            return name == state or account.principal.may(Scope.READ, name)
 
-    def _is_within(
-        self, names: Iterable[StateName], account: Account, fragment_id: FragmentId
-    ) -> bool:
-        """Return whether a fragment is a member of these states, or what a member is behind."""
-        members = self._members(names)
-        return fragment_id in members or fragment_id in account.lineage.prefixes(
-            members, self.store.header
-        )
+        return account.roster.is_within(fragment_id, self.replica, self.store, counts)
 
-    def _members(self, names: Iterable[StateName]) -> set[FragmentId]:
-        found: set[FragmentId] = set()
-        for name in names:
-            with suppress(StateNotFoundError, StateRetractedError):  # since it was listed
-                found.update(self.replica.state(name))
-        return found
+    def _is_readable(self, account: Account, fragment_id: FragmentId) -> bool:
+        readable = partial(account.principal.may, Scope.READ)
+        return account.roster.is_within(fragment_id, self.replica, self.store, readable)

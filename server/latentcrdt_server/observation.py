@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import time
@@ -11,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from latentcrdt_server.metrics import Metrics
-from latentcrdt_server.problems import internal_problem
+from latentcrdt_server.problems import PROBLEM_TYPE, internal_problem
 
 REQUEST_ID_HEADER = "x-request-id"
 
@@ -51,11 +52,14 @@ class Observation:
         route = getattr(scope.get("route"), "path", "none")
         labels = (route, scope["method"], str(exchange.status))
         self._metrics.request_seconds.labels(*labels).observe(seconds)
+        if exchange.problem is not None:
+            self._metrics.problems.labels(exchange.problem).inc()
         log.info(
             "request",
             method=scope["method"],
             path=scope["path"],
             status=exchange.status,
+            problem=exchange.problem,
             seconds=round(seconds, 6),
             bytes_in=exchange.bytes_in,
             bytes_out=exchange.bytes_out,
@@ -71,6 +75,9 @@ class _Exchange:
         self._send = send
         self._id_header = (REQUEST_ID_HEADER.encode(), request_id.encode())
         self.status = 0
+        self.problem: str | None = None
+        """Code of the problem that was answered."""
+        self._is_problem = False
         self.bytes_in = 0
         self.bytes_out = 0
         self.is_complete = False
@@ -86,9 +93,13 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self._is_problem = Headers(raw=message["headers"]).get("content-type") == PROBLEM_TYPE
             message = {**message, "headers": [*message["headers"], self._id_header]}
         else:
-            self.bytes_out += len(message.get("body", b""))
+            body = message.get("body", b"")
+            if self._is_problem and body:  # it is small, and always sent in one piece
+                self.problem = json.loads(body)["code"]
+            self.bytes_out += len(body)
             self.is_complete = not message.get("more_body", False)
         await self._send(message)
 

@@ -17,8 +17,10 @@ _PROBE = Fragment.build(
 def probe(store: Store) -> None:
     """Write and read back a few bytes; raises StoreFailedError or StoreFullError.
 
-    Nothing is published: a probe leaves no trace in the store.
+    Nothing is published: a probe leaves no trace in the store. A bucket is only asked something: to
+    write to it at every probe would cost money.
     """
     with store.put(max_bytes=_PROBE.num_bytes, expected_id=_PROBE.fragment_id) as upload:
         upload.write(_PROBE.to_bytes())
         upload.finish().verify()
+    store.has(_PROBE.fragment_id)

@@ -56,6 +56,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse; give up on a peer that sends much and says nothing."""
+        if self._head_deadline is None and not self._answers():
+            # An empty line before a head begins no message, and ends uvicorn's own idle timer.
+            self._expect_head()
         self._num_silent += len(data)
         super().data_received(data)
         if self._num_silent > MAX_HEAD_BYTES:

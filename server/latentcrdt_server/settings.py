@@ -23,6 +23,11 @@ class Settings(BaseSettings):
     """Port to listen on; 0 takes a free one, which the line on stdout names."""
     data_dir: Path = Field(default_factory=lambda: platformdirs.user_data_path("latentcrdt"))
     """Directory of the embedded store; made if missing, locked while the server runs."""
+    store: str | None = None
+    """Bucket to share with other servers, as s3://bucket/prefix, gs://... or az://...; its keys and
+    endpoint as the vendor's own tools take them. Only the cache is in ``data_dir`` then."""
+    cache_bytes: PositiveInt = 16 * 2**30
+    """Fragments of a bucket that are kept on this machine's disk."""
     token_file: Path | None = None
     """File of principals and their tokens (see tokens.py). None: every caller may do everything."""
     max_fragment_bytes: PositiveInt = 8 * 2**30

@@ -28,8 +28,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from latentcrdt.core.encoding import digest
 from latentcrdt.errors import InvalidRequestError
 from latentcrdt_server.account import Account
-from latentcrdt_server.lineage import Lineage
 from latentcrdt_server.principals import Principal
+from latentcrdt_server.roster import Roster
 
 
 class _TokenFile(BaseModel):
@@ -42,8 +42,8 @@ class Tokens:
     """The tokens that open the API, each with the account of its principal."""
 
     def __init__(self, principals: Sequence[Principal]) -> None:
-        lineage = Lineage()
-        self._accounts = [(bytes.fromhex(p.digest), Account(p, lineage)) for p in principals]
+        roster = Roster()
+        self._accounts = [(bytes.fromhex(p.digest), Account(p, roster)) for p in principals]
 
     @classmethod
     def read(cls, path: Path) -> Tokens:

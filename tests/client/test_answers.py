@@ -70,6 +70,7 @@ def test_retry_after_reads_seconds_and_dates():
     assert retry_after_s("3") == 3.0
     assert retry_after_s("-3") == 0.0
     assert retry_after_s("soon") is retry_after_s("nan") is retry_after_s(None) is None
+    assert retry_after_s("Wed, 21 Oct 2777777777777777777015 07:28:00 GMT") is None
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
     assert 15 < retry_after_s(date) <= 20
 

@@ -16,6 +16,7 @@ from latentcrdt_server.child_process import ServerProcess
 
 from latentcrdt import AsyncClient, Client
 from latentcrdt.core.documents import receipt_document
+from latentcrdt.core.encoding import digest
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.placement import canonical_order, place
 from latentcrdt.core.plan import Layout
@@ -264,8 +265,12 @@ def test_a_fragment_over_the_limit_is_refused_while_it_is_sent(make_client, tmp_
 
 
 def test_a_token_opens_the_api_and_nothing_else_does(make_client, tmp_path):
-    (tmp_path / "tokens").write_text("right\n")
-    with ServerProcess(tmp_path / "data", token_file=str(tmp_path / "tokens")) as process:
+    tokens = tmp_path / "tokens"
+    tokens.write_text(
+        f'[[principal]]\nname = "p"\ndigest = "{digest(b"right").hex()}"\n'
+        'grants = [{ states = ["*"], scopes = ["read"] }]\n'
+    )
+    with ServerProcess(tmp_path / "data", token_file=tokens) as process:
         with make_client(process.url, token="wrong") as client, pytest.raises(UnauthorizedError):
             client.states()
         with make_client(process.url, token="right") as client:

@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from latentcrdt_server.ledger import Holdings, Ledger, file_bytes
+from latentcrdt_server.grants import Grant
+from latentcrdt_server.ledger import Ledger, file_bytes
+from latentcrdt_server.principals import Principal, Quota
+from latentcrdt_server.roster import Roster
 
+from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
-from latentcrdt.core.ids import FragmentId
-from latentcrdt.errors import BusyError, FragmentNotFoundError, QuotaExceededError
+from latentcrdt.core.ids import StateName
+from latentcrdt.errors import BusyError, QuotaExceededError, StateRetractedError
+from latentcrdt.replication.replica import Replica
+from latentcrdt.store.memory import MemoryStore
 from latentcrdt.testing.fragments import make_fragment
 
 FRAGMENTS = [make_fragment(n, seq_len=5 + n % 3) for n in range(6)]
-HEADERS = [fragment.header for fragment in FRAGMENTS]
-BY_ID = {header.fragment_id: header for header in HEADERS}
-
-ids = st.sets(st.sampled_from(HEADERS), max_size=5)
+OURS, THEIRS = [StateName("our-a"), StateName("our-b")], StateName("their-c")
 
 
-def holdings(held: set[FragmentId]) -> Holdings:
-    return Holdings(lambda: held, BY_ID.__getitem__)
+class Metered:
+    """A replica, and a principal that may add to some of its states."""
+
+    def __init__(self, **limits: int | None) -> None:
+        self.store = MemoryStore()
+        self.replica = Replica(self.store)
+        grants = (
+            Grant.model_validate({"states": ["our-*"], "scopes": ["add"]}),
+            Grant.model_validate({"states": ["*"], "scopes": ["read"]}),
+        )
+        quota = Quota(**limits)
+        principal = Principal(name="p", digest="0" * 64, grants=grants, quota=quota)
+        self.ledger = Ledger(principal, Roster())
+
+    def reserve(self, fragment: Fragment) -> Iterator[None]:
+        return self.ledger.reserve(fragment.header, self.replica, self.store)
 
 
 def total(headers: set[FragmentHeader]) -> int:
@@ -37,111 +55,109 @@ def test_the_size_of_a_file_follows_from_its_header() -> None:
 
 
 @given(
-    st.lists(ids, min_size=1, max_size=4),
-    ids,
-    st.sampled_from(HEADERS),
+    st.lists(
+        st.tuples(st.sampled_from([*OURS, THEIRS]), st.none() | st.sampled_from(FRAGMENTS)),
+        max_size=10,
+    ),
+    st.lists(st.sampled_from(FRAGMENTS), max_size=3),
+    st.sampled_from(FRAGMENTS),
     st.none() | st.integers(1, 6),
-    st.none() | st.integers(1, total(set(HEADERS))),
+    st.none() | st.integers(1, total({f.header for f in FRAGMENTS})),
 )
 def test_there_is_room_exactly_when_held_and_coming_leave_some(
-    history: list[set[FragmentHeader]],
-    coming: set[FragmentHeader],
-    asked: FragmentHeader,
+    history: list[tuple[StateName, Fragment | None]],
+    coming: list[Fragment],
+    asked: Fragment,
     max_fragments: int | None,
     max_bytes: int | None,
 ) -> None:
-    """States grow, shrink (retraction) and change between two questions."""
-    ledger = Ledger("p", max_bytes, max_fragments)
-    for held in history:
-        known = {header.fragment_id for header in held}
+    """States grow and are retracted; before and after each change there is a question."""
+    metered = Metered(bytes=max_bytes, fragments=max_fragments)
+    states: dict[StateName, set[FragmentHeader]] = {name: set() for name in [*OURS, THEIRS]}
+
+    def fits(headers: set[FragmentHeader]) -> bool:
+        few = max_fragments is None or len(headers) <= max_fragments
+        return few and (max_bytes is None or total(headers) <= max_bytes)
+
+    for name, fragment in [*history, (None, None)]:
+        held = set().union(*(states.get(ours, set()) for ours in OURS))
         with ExitStack() as under_way:
             on_their_way = set()
-            for header in coming:
+            for one in coming:
                 try:
-                    under_way.enter_context(ledger.reserve(header, holdings(known)))
+                    under_way.enter_context(metered.reserve(one))
                 except (QuotaExceededError, BusyError):
                     continue
-                on_their_way.add(header)
-
-            def fits(headers: set[FragmentHeader]) -> bool:
-                few = max_fragments is None or len(headers) <= max_fragments
-                return few and (max_bytes is None or total(headers) <= max_bytes)
-
-            expected: type[Exception] | None = None
-            if asked not in held and not fits(held | on_their_way | {asked}):
-                expected = BusyError if fits(held | {asked}) else QuotaExceededError
-            if expected is None:
-                under_way.enter_context(ledger.reserve(asked, holdings(known)))
+                on_their_way.add(one.header)
+            if asked.header in held or fits(held | on_their_way | {asked.header}):
+                under_way.enter_context(metered.reserve(asked))
             else:
+                expected = BusyError if fits(held | {asked.header}) else QuotaExceededError
                 with pytest.raises(expected):
-                    under_way.enter_context(ledger.reserve(asked, holdings(known)))
+                    under_way.enter_context(metered.reserve(asked))
+        if name is None:
+            break
+        if fragment is None:
+            metered.replica.retract(name)
+            states.pop(name, None)
+        elif name in states:
+            metered.replica.push(name, fragment)
+            states[name].add(fragment.header)
+        else:
+            with pytest.raises(StateRetractedError):
+                metered.replica.push(name, fragment)
 
 
 def test_what_becomes_a_member_is_not_counted_twice() -> None:
-    held: set[FragmentId] = set()
-    ledger = Ledger("p", None, 2)
-    first, second, third = HEADERS[:3]
-    with ledger.reserve(first, holdings(held)):
-        held.add(first.fragment_id)
-        with ledger.reserve(second, holdings(held)):
-            held.add(second.fragment_id)
-    with pytest.raises(QuotaExceededError) as caught, ledger.reserve(third, holdings(held)):
+    metered = Metered(fragments=2)
+    first, second, third = FRAGMENTS[:3]
+    with metered.reserve(first):
+        metered.replica.push(OURS[0], first)
+        with metered.reserve(second):
+            metered.replica.push(OURS[1], second)
+    with pytest.raises(QuotaExceededError) as caught, metered.reserve(third):
         pass
     assert caught.value.details == {"what": "fragments", "limit": 2, "used": 2}
-    with ledger.reserve(second, holdings(held)):
+    with metered.reserve(second):
         pass
 
 
 def test_one_fragment_that_comes_twice_at_once_needs_room_once() -> None:
-    ledger = Ledger("p", None, 1)
-    held: set[FragmentId] = set()
-    with ledger.reserve(HEADERS[0], holdings(held)):
-        with ledger.reserve(HEADERS[0], holdings(held)):
+    metered = Metered(fragments=1)
+    first, second = FRAGMENTS[:2]
+    with metered.reserve(first):
+        with metered.reserve(first):
             pass
-        with pytest.raises(BusyError), ledger.reserve(HEADERS[1], holdings(held)):
+        with pytest.raises(BusyError), metered.reserve(second):
             pass
-    with ledger.reserve(HEADERS[1], holdings(held)):
+    with metered.reserve(second):
         pass
 
 
 def test_a_member_whose_bytes_were_lost_counts_again_when_they_come_back() -> None:
-    ledger = Ledger("p", None, 1)
-    lost, other = HEADERS[:2]
-    there: dict[FragmentId, FragmentHeader] = {other.fragment_id: other}
-
-    def header_of(fragment_id: FragmentId) -> FragmentHeader:
-        if fragment_id not in there:
-            raise FragmentNotFoundError("lost")
-        return there[fragment_id]
-
-    known = Holdings(lambda: {lost.fragment_id}, header_of)
-    with ledger.reserve(other, known):
+    metered = Metered(fragments=1)
+    lost, other = FRAGMENTS[:2]
+    metered.replica.push(OURS[0], lost)
+    metered.store.remove(lost.fragment_id)
+    with metered.reserve(other):
         pass
-    there[lost.fragment_id] = lost
-    with pytest.raises(QuotaExceededError), ledger.reserve(other, known):
+    metered.replica.push(OURS[0], lost)
+    with pytest.raises(QuotaExceededError), metered.reserve(other):
         pass
 
 
 def test_many_threads_never_go_over_the_limit() -> None:
-    fragments = [make_fragment(n).header for n in range(100, 124)]
-    held: set[FragmentId] = set()
-    ledger = Ledger("p", None, 7)
-    lock, start = threading.Lock(), threading.Barrier(8)
-    by_id = {header.fragment_id: header for header in fragments}
+    fragments = [make_fragment(n) for n in range(100, 124)]
+    metered = Metered(fragments=7)
+    start = threading.Barrier(8)
 
-    def snapshot() -> set[FragmentId]:
-        with lock:
-            return set(held)
-
-    known = Holdings(snapshot, by_id.__getitem__)
-
-    def add(some: list[FragmentHeader]) -> None:
+    def add(some: list[Fragment]) -> None:
         start.wait()
-        for header in some:
+        for fragment in some:
             while True:
                 try:
-                    with ledger.reserve(header, known), lock:
-                        held.add(header.fragment_id)
+                    with metered.reserve(fragment):
+                        metered.replica.push(OURS[0], fragment)
                 except BusyError:
                     continue  # others are on their way: it may yet fit
                 except QuotaExceededError:
@@ -150,4 +166,4 @@ def test_many_threads_never_go_over_the_limit() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(add, (fragments[n::8] for n in range(8))))
-    assert len(held) == 7
+    assert len(metered.replica.state(OURS[0])) == 7

@@ -2,27 +2,73 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx2
 import pytest
 from latentcrdt_server.child_process import ServerProcess
+from latentcrdt_server.probe import probe
+from latentcrdt_server.problems import STATUS
+from prometheus_client.parser import text_string_to_metric_families
 
+from latentcrdt.core.ids import FragmentId
+from latentcrdt.errors import StoreFailedError
+from latentcrdt.store.memory import MemoryStore
+from latentcrdt.testing.fragments import make_fragment
 from tests.server.conftest import FreshFragment
+from tests.server.guards import client_of, write_tokens
 from tests.server.wire import Wire, memory_bytes, push, stored, wait_until
+
+
+def read_metrics(http: httpx2.Client) -> dict[str, float]:
+    """Return every sample by its name and labels, as they are spelt."""
+    lines = http.get("/metrics").text.splitlines()
+    return {k: float(v) for k, v in (x.rsplit(" ", 1) for x in lines if x[0] != "#")}
 
 
 def test_alive_and_ready_leave_no_trace(http: httpx2.Client, data_dir: Path) -> None:
     before = http.get("/v1/states").json(), stored(data_dir)
     assert http.get("/healthz").json() == {"status": "ok"}
-    assert http.get("/readyz").json() == {"status": "ready"}
+    assert http.get("/readyz").json() == {"status": "ready", "quarantined_files": 0}
     assert (http.get("/v1/states").json(), stored(data_dir)) == before
+
+
+def test_a_probe_asks_a_store_that_others_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(_store: MemoryStore, _fragment_id: FragmentId) -> bool:
+        raise StoreFailedError("the bucket does not answer")
+
+    store = MemoryStore()
+    probe(store)
+    monkeypatch.setattr(MemoryStore, "has", unreachable)
+    with pytest.raises(StoreFailedError):
+        probe(store)
+
+
+def test_what_was_found_damaged_is_told_until_it_is_taken_away(tmp_path: Path) -> None:
+    data, fragment = tmp_path / "data", make_fragment(1)
+    name = str(fragment.fragment_id)
+    with ServerProcess(data) as process, httpx2.Client(base_url=process.url) as http:
+        assert push(http, "s", fragment).status_code == 201
+    (data / "obj" / name[:2] / name).write_bytes(fragment.to_bytes()[:-1])
+    with ServerProcess(data) as process, httpx2.Client(base_url=process.url) as http:
+        assert http.get("/readyz").json() == {"status": "ready", "quarantined_files": 1}
+        assert read_metrics(http)["latentcrdt_quarantined_files"] == 1
+        # The member stays, and is missing: it is not counted as held.
+        assert read_metrics(http)["latentcrdt_fragments"] == 1
+        assert read_metrics(http)["latentcrdt_unmeasured_fragments"] == 1
+        assert read_metrics(http)["latentcrdt_store_bytes"] == 0
+        assert push(http, "s", fragment).status_code == 200
+        assert read_metrics(http)["latentcrdt_unmeasured_fragments"] == 0
+        assert read_metrics(http)["latentcrdt_store_bytes"] == fragment.num_bytes
+        (kept,) = (data / "quarantine").iterdir()
+        kept.unlink()
+        assert read_metrics(http)["latentcrdt_quarantined_files"] == 0
 
 
 def test_metrics_count_what_happened(http: httpx2.Client, state: str, fresh: FreshFragment) -> None:
     def read() -> dict[str, float]:
-        lines = http.get("/metrics").text.splitlines()
-        return {k: float(v) for k, v in (x.rsplit(" ", 1) for x in lines if x[0] != "#")}
+        return read_metrics(http)
 
     before, fragment = read(), fresh()
     push(http, state, fragment)
@@ -46,11 +92,66 @@ def test_metrics_count_what_happened(http: httpx2.Client, state: str, fresh: Fre
     assert rise("latentcrdt_digest_mismatch_total") == 1
     assert rise("latentcrdt_fetch_bytes_total") == rendered
     assert rise("latentcrdt_fragments") == 1
-    assert rise("latentcrdt_store_bytes") == fragment.header.body_bytes
+    assert rise("latentcrdt_states") == 1
+    assert rise("latentcrdt_store_bytes") == fragment.num_bytes
+    assert rise('latentcrdt_problems_total{code="digest_mismatch"}') == 1
     assert rise("latentcrdt_render_seconds_count") == 1
     assert after["latentcrdt_inflight_push_bytes"] == 0
+    assert after["latentcrdt_inflight_streams"] == 0
     labels = 'code="201",method="POST",route="/v1/states/{state}/fragments"'
     assert rise(f"latentcrdt_request_seconds_count{{{labels}}}") == 1
+
+
+def test_metrics_are_named_as_prometheus_expects_and_hold_no_ids(
+    http: httpx2.Client, state: str, fresh: FreshFragment
+) -> None:
+    fragment_id = push(http, state, fresh()).json()["id"]
+    http.get(f"/v1/fragments/{fragment_id}")
+    http.get("/no-such-path")
+    text = http.get("/metrics").text
+    assert fragment_id not in text
+    assert state not in text
+    assert "no-such-path" not in text
+    seen = set()
+    for family in text_string_to_metric_families(text):
+        assert family.name.startswith(("latentcrdt_", "process_"))
+        assert family.documentation
+        for sample in family.samples:
+            assert family.type != "counter" or sample.name.endswith(("_total", "_created"))
+            known = {"route", "method", "code", "le", "peer", "version", "python"}
+            assert sample.labels.keys() <= known
+            key = (sample.name, *sorted(sample.labels.items()))
+            assert key not in seen
+            seen.add(key)
+    assert {dict(k[1:])["code"] for k in seen if k[0] == "latentcrdt_problems_total"} == set(STATUS)
+
+
+def test_metrics_tell_of_the_process_and_its_disk(server: ServerProcess) -> None:
+    with httpx2.Client(base_url=server.url) as http:
+        samples = read_metrics(http)
+        text = http.get("/metrics").text
+    assert samples["process_resident_memory_bytes"] >= memory_bytes(server.pid)
+    assert samples["process_open_fds"] > 3
+    assert 0 < samples["latentcrdt_disk_available_bytes"] < samples["latentcrdt_disk_size_bytes"]
+    assert f'version="{version("latentcrdt")}"' in text
+
+
+def test_every_problem_is_counted_and_logged_by_its_code(
+    server: ServerProcess, http: httpx2.Client
+) -> None:
+    sample = 'latentcrdt_problems_total{code="route_not_found"}'
+    before = read_metrics(http)[sample]
+    assert http.get("/nowhere", headers={"x-request-id": "lost"}).status_code == 404
+    assert http.get("/healthz", headers={"x-request-id": "found"}).status_code == 200
+    assert read_metrics(http)[sample] - before == 1
+
+    def logged(request_id: str) -> dict[str, object]:
+        lines = map(json.loads, server.log_path.read_text().splitlines())
+        return next(line for line in lines if line.get("request_id") == request_id)
+
+    wait_until(lambda: '"found"' in server.log_path.read_text())
+    assert logged("lost")["problem"] == "route_not_found"
+    assert logged("found")["problem"] is None
 
 
 def test_a_request_id_is_echoed_logged_or_made(server: ServerProcess, http: httpx2.Client) -> None:
@@ -113,19 +214,17 @@ def test_the_page_of_calls_is_complete_and_loads_nothing(http: httpx2.Client) ->
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     directory = tmp_path_factory.mktemp("guarded")
-    tokens = directory / "tokens"
-    tokens.write_text("# for the tests\nfirst-token\n\nsecond-token\n")
+    everything = [("*", "read add")]
+    tokens = write_tokens(directory / "tokens", {"first": everything, "second": everything})
     with ServerProcess(directory / "data", token_file=tokens) as process:
         yield process
 
 
-@pytest.mark.parametrize("token", ["first-token", "second-token"])
+@pytest.mark.parametrize("name", ["first", "second"])
 def test_a_token_of_the_file_opens_the_api(
-    guarded: ServerProcess, fresh: FreshFragment, token: str
+    guarded: ServerProcess, fresh: FreshFragment, name: str
 ) -> None:
-    with httpx2.Client(
-        base_url=guarded.url, headers={"authorization": f"Bearer {token}"}
-    ) as client:
+    with client_of(guarded, name) as client:
         answer = push(client, "guarded", fresh())
         assert answer.status_code == 201
         fetched = client.get(answer.headers["location"])
@@ -137,10 +236,10 @@ def test_a_token_of_the_file_opens_the_api(
     [
         {},
         {"authorization": "Bearer wrong"},
-        {"authorization": "Bearer first-toke"},
+        {"authorization": "Bearer secret-of-firs"},
         {"authorization": "Bearer"},
-        {"authorization": "Basic Zmlyc3QtdG9rZW4="},
-        {"authorization": "Bearer # for the tests"},
+        {"authorization": "Basic c2VjcmV0LW9mLWZpcnN0"},
+        {"authorization": "Bearer first"},
     ],
 )
 def test_without_a_token_nothing_of_v1_is_answered(
@@ -158,7 +257,8 @@ def test_without_a_token_nothing_of_v1_is_answered(
         for answer in answers:
             assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
             assert answer.headers["www-authenticate"] == "Bearer"
-        assert client.get("/healthz").status_code == 200
+        for open_to_all in ("/healthz", "/readyz", "/metrics"):
+            assert client.get(open_to_all).status_code == 200
 
 
 def test_a_refused_push_is_not_invited_to_send(guarded: ServerProcess) -> None:

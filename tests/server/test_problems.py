@@ -222,11 +222,12 @@ REACHED_ELSEWHERE = {
     "busy": "test_bad_input",
     "stalled_body": "test_bad_input",
     "unauthorized": "test_operations",
+    "forbidden": "test_scopes",
+    "quota_exceeded": "test_quotas",
     "corrupt_fragment": "below, with a damaged file",
 }
 
 NOT_MADE_BY_A_HEALTHY_SERVER = {
-    "forbidden": "tokens have no scopes yet",
     "store_failed": "needs a failing disk; tests/store makes one",
     "store_full": "needs a full disk; tests/store makes one",
     "internal": "a bug; made above with a failing replica",

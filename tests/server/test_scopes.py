@@ -10,6 +10,7 @@ import pytest
 from latentcrdt_server.child_process import ServerProcess
 
 from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.sync.messages import Question
 from tests.server.conftest import FreshFragment
 from tests.server.guards import AsPrincipal, client_of, write_tokens
 from tests.server.wire import FRAGMENT_TYPE, push
@@ -24,15 +25,17 @@ GRANTS = {
     "janitor": [("team-*", "admin")],
     "stranger": [("elsewhere-*", "read add sync admin")],
     "root": [("*", "read add")],
+    "replica": [("*", "sync")],
 }
 
 MAY = {
     "reader": {"read"},
     "writer": {"add"},
     "both": {"read", "add"},
-    "peer": {"read", "add", "sync"},
+    "peer": {"read", "add", "sync", "admin"},
     "janitor": {"admin"},
     "root": {"read", "add"},
+    "replica": {"read", "add", "sync", "admin"},
 }
 """What each may do on a state of the team."""
 
@@ -81,8 +84,20 @@ CALLS: dict[tuple[str, str], tuple[str, Ask]] = {
         "add",
         lambda c, s, f: c.put(f"/v1/states/{s}/members/{f.fragment_id}"),
     ),
+    ("delete", "/v1/states/{state}"): ("admin", lambda c, s, f: c.delete(f"/v1/states/{s}")),
+    ("post", "/v1/states/{state}/sync"): (
+        "sync",
+        lambda c, s, f: c.post(
+            f"/v1/states/{s}/sync",
+            content=Question(bytes(16), ("",)).encode(),
+            headers={"content-type": "application/vnd.msgpack"},
+        ),
+    ),
 }
 """Each call on a state, with the scope that it needs."""
+
+ON_ALL_STATES = {("get", "/v1/roots"), ("get", "/v1/feed"), ("get", "/v1/peers")}
+"""Calls that tell of every state, so for replicas of all of them."""
 
 WITHOUT_STATE = {
     ("get", "/v1/states"),
@@ -99,7 +114,7 @@ def test_every_call_of_the_api_has_its_scope_here(guarded: ServerProcess) -> Non
         for method in operations
         if path.startswith("/v1")
     }
-    assert calls == CALLS.keys() | WITHOUT_STATE
+    assert calls == CALLS.keys() | WITHOUT_STATE | ON_ALL_STATES
 
 
 @pytest.mark.parametrize("name", MAY)
@@ -116,6 +131,18 @@ def test_a_call_without_its_scope_is_forbidden(
     else:
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
         assert answer.json()["details"] == {"state": team, "scope": scope}
+
+
+@pytest.mark.parametrize("name", GRANTS)
+@pytest.mark.parametrize("call", ON_ALL_STATES, ids=" ".join)
+def test_a_call_on_all_states_needs_its_scope_on_all_of_them(
+    as_: AsPrincipal, call: tuple[str, str], name: str
+) -> None:
+    answer = as_(name).request(*call)
+    if name == "replica":
+        assert answer.status_code == 200
+    else:
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
 def without(document: dict[str, Any], *names: str) -> str:
@@ -149,8 +176,9 @@ def test_a_forbidden_call_says_the_same_whether_the_state_is_there_or_not(
     as_: AsPrincipal, team: str, fresh: FreshFragment, call: tuple[str, str]
 ) -> None:
     push(as_("root"), team, fresh())
-    _, ask = CALLS[call]
-    there, absent = (ask(as_("janitor"), s, fresh()) for s in (team, f"{team}x"))
+    scope, ask = CALLS[call]
+    client = as_("reader" if scope == "admin" else "janitor")
+    there, absent = (ask(client, s, fresh()) for s in (team, f"{team}x"))
     assert there.status_code == 403
     assert without(there.json(), team) == without(absent.json(), f"{team}x")
 
@@ -172,6 +200,7 @@ def test_the_list_of_states_has_those_that_the_caller_may_read(
         "janitor": set(),
         "stranger": set(),
         "root": {team, state},
+        "replica": {team, state},
     }
 
 
@@ -228,6 +257,7 @@ def test_missing_tells_only_of_what_the_caller_may_read_or_add(
         "peer": {ids[0], ids[2]},
         "stranger": set(),
         "root": set(ids[:3]),
+        "replica": set(ids[:3]),
     }
     assert answer.json()["missing"] == [i for i in ids if i not in known[name]]
 
@@ -255,6 +285,14 @@ def test_naming_an_id_is_no_way_to_come_by_a_fragment(
         answers[-1] = without(document, str(prefix.fragment_id), str(behind.fragment_id))
     assert answers[0] == answers[1]
     assert as_("peer").get(f"/v1/fragments/{secret.fragment_id}").status_code == 404
+
+
+def test_a_replica_may_bring_a_member_before_its_prefix(
+    as_: AsPrincipal, team: str, fresh: FreshFragment
+) -> None:
+    """It may read everything, so that it gains nothing; and merge must be total."""
+    behind = fresh(prefix=fresh().fragment_id, start=5)
+    assert push(as_("replica"), team, behind).status_code == 201
 
 
 def test_declaring_the_id_of_a_fragment_out_of_reach_does_not_save_sending_it(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 
@@ -162,7 +162,9 @@ class SimulatedDisk:
 
     def is_directory(self, path: Path) -> bool:
         """Return whether a directory is there."""
-        return isinstance(self._node(path), Directory)
+        with suppress(NotADirectoryError):
+            return isinstance(self._node(path), Directory)
+        return False
 
     def list(self, directory: Path) -> dict[str, Kind]:
         """Return every name in a directory and what it stands for."""
@@ -231,7 +233,9 @@ class SimulatedDisk:
         self.check()
         node: Node | None = self._names.root
         for part in path.parts[1:]:
-            node = node.cached.get(part) if isinstance(node, Directory) else None
+            if isinstance(node, Content):
+                raise _os_error(errno.ENOTDIR, path)
+            node = None if node is None else node.cached.get(part)
         return node
 
 

@@ -60,11 +60,12 @@ class Names:
     def after_power_cut(self, rng: Random) -> Names:
         """Return the tree that is left, with files cut back to what is left of them."""
         chance = rng.choice((0.0, 0.5, 1.0))
+        views: dict[Directory, dict[str, Node]] = {}
         for change in self._unsynced:
             if rng.random() < chance:
-                _apply(change, lambda d: d.durable)
+                _apply(change, lambda d: views.setdefault(d, dict(d.durable)))
         left = Names()
-        left.root = _left_of(self.root, rng, {})
+        left.root = _left_of(self.root, views, rng, {})
         return left
 
 
@@ -80,12 +81,17 @@ def _directories(change: tuple[Entry, ...]) -> set[Directory]:
     return {directory for directory, _, _ in change}
 
 
-def _left_of(directory: Directory, rng: Random, contents: dict[Content, Content]) -> Directory:
-    """Copy what is on the medium; a file of two names stays one file."""
+def _left_of(
+    directory: Directory,
+    views: dict[Directory, dict[str, Node]],
+    rng: Random,
+    contents: dict[Content, Content],
+) -> Directory:
+    """Copy what is on the medium, as ``views`` see it; a file of two names stays one file."""
     left: dict[str, Node] = {}
-    for name, node in directory.durable.items():
+    for name, node in views.get(directory, directory.durable).items():
         if isinstance(node, Directory):
-            left[name] = _left_of(node, rng, contents)
+            left[name] = _left_of(node, views, rng, contents)
         else:
             if node not in contents:
                 contents[node] = node.after_power_cut(rng)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import shutil
+
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from typing_extensions import TypedDict
 
 from latentcrdt_server.negotiation import answer
 from latentcrdt_server.openapi import problems
+from latentcrdt_server.peer_metrics import PeerMetrics
 from latentcrdt_server.probe import probe
-from latentcrdt_server.service import ServiceArg
+from latentcrdt_server.quarantine import num_quarantined
+from latentcrdt_server.service import Service, ServiceArg
 
 router = APIRouter(tags=["operations"])
 
@@ -20,6 +25,13 @@ class StatusDocument(TypedDict):
     status: str
 
 
+class ReadyDocument(StatusDocument):
+    """Answer of a server that takes pushes, and what it found on its disk."""
+
+    quarantined_files: int
+    """Found damaged, and kept for a person to look at."""
+
+
 @router.get("/healthz", response_model=StatusDocument)
 async def healthz(request: Request) -> Response:
     """Answer at once: the process lives and its event loop turns. Touches nothing else."""
@@ -28,21 +40,41 @@ async def healthz(request: Request) -> Response:
 
 @router.get(
     "/readyz",
-    response_model=StatusDocument,
+    response_model=ReadyDocument,
     responses=problems("store_failed", "store_full"),
 )
 def readyz(request: Request, service: ServiceArg) -> Response:
     """Prove that the store takes bytes and gives them back."""
     probe(service.store)
-    return answer(request, StatusDocument(status="ready"))
+    quarantined = num_quarantined(service.settings.data_dir)
+    return answer(request, ReadyDocument(status="ready", quarantined_files=quarantined))
 
 
 @router.get("/metrics", response_class=Response)
 def metrics(service: ServiceArg) -> Response:
     """Answer in Prometheus' text format."""
-    gauges = service.metrics
-    num_fragments, num_bytes = service.inventory.count()
-    gauges.fragments.set(num_fragments)
-    gauges.store_bytes.set(num_bytes)
+    _measure(service)
+    peers = PeerMetrics(service.peering.documents())
+    text = generate_latest(service.metrics.registry) + generate_latest(peers)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+def _measure(service: Service) -> None:
+    gauges, data_dir = service.metrics, service.settings.data_dir
+    holdings = service.inventory.count(service.replica)
+    gauges.states.set(holdings.num_states)
+    gauges.fragments.set(holdings.num_fragments)
+    gauges.store_bytes.set(holdings.num_bytes)
+    gauges.unmeasured_fragments.set(holdings.num_unmeasured)
     gauges.inflight_push_bytes.set(service.pushes.num_admitted)
-    return Response(generate_latest(gauges.registry), media_type=CONTENT_TYPE_LATEST)
+    gauges.inflight_streams.set(service.streams.num_admitted)
+    gauges.quarantined_files.set(num_quarantined(data_dir))
+    try:
+        disk = shutil.disk_usage(data_dir)
+    except OSError:
+        # A disk that fails must not take the other metrics with it.
+        gauges.disk_available_bytes.set(math.nan)
+        gauges.disk_size_bytes.set(math.nan)
+    else:
+        gauges.disk_available_bytes.set(disk.free)
+        gauges.disk_size_bytes.set(disk.total)

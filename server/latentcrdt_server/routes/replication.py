@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from latentcrdt.core.sync.messages import Question
 from latentcrdt.errors import UnsupportedMediaTypeError
-from latentcrdt_server.access import require, require_everywhere
+from latentcrdt_server.access import CallerArg, require, require_everywhere
 from latentcrdt_server.bodies import declared_length, read_small
 from latentcrdt_server.documents import PeersDocument
 from latentcrdt_server.etags import none_match_fails, quote
@@ -66,10 +66,12 @@ def feed(service: ServiceArg, after: AfterArg) -> Response:
     responses=msgpack_answer("The nodes asked for.")
     | v1_problems(
         *("invalid_state_name", "state_not_found", "forbidden", "malformed", "not_canonical"),
-        *("unsupported_version", "unsupported_media_type", "too_large", "stalled_body"),
+        *("unsupported_version", "unsupported_media_type", "too_large", "stalled_body", "busy"),
     ),
 )
-async def sync(request: Request, state: StateArg, service: ServiceArg) -> Response:
+async def sync(
+    request: Request, state: StateArg, service: ServiceArg, caller: CallerArg
+) -> Response:
     """Answer one question of a comparison: nodes of the state's id tree."""
     given = essence(request.headers.get("content-type", ""))
     if given not in MSGPACK_TYPES:
@@ -77,9 +79,10 @@ async def sync(request: Request, state: StateArg, service: ServiceArg) -> Respon
             f"expected {MSGPACK_TYPES[0]}, got {given!r:.80}", expected=list(MSGPACK_TYPES)
         )
     declared_length(request.headers, MAX_QUESTION_BYTES)
-    body = await read_small(
-        request.receive, limit=MAX_QUESTION_BYTES, timeout_s=service.settings.body_timeout_s
-    )
+    with caller.admit_body():
+        body = await read_small(
+            request.receive, limit=MAX_QUESTION_BYTES, timeout_s=service.settings.body_timeout_s
+        )
     compare = partial(service.peer.compare, state, Question.decode(body))
     return _msgpack((await run_in_threadpool(compare)).encode())
 

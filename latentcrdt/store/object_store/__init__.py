@@ -1,0 +1,1 @@
+"""A store that many servers share: fragments and memberships in a bucket of an object service."""

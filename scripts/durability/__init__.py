@@ -1,0 +1,1 @@
+"""``python -m scripts.durability``: what the directory store promises, held against real faults."""
