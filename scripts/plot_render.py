@@ -6,6 +6,7 @@ Both axes are logarithmic: a slope of 1 is linear, 0 is flat. Needs matplotlib (
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -32,6 +33,11 @@ def run(megabytes: int, fragments: int, engines: list[str], runs: int) -> list[R
     return rows
 
 
+def slope(x: Sequence[float], y: Sequence[float]) -> float:
+    """Return the exponent of the power of x that fits y best."""
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
 def main() -> None:
     """Measure both curves, print the slopes, write the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -45,10 +51,11 @@ def main() -> None:
     for i, what in enumerate((COPY, *engines)):
         megabytes = [rows[i].num_bytes / 1e6 for rows in by_size]
         seconds = [rows[i].seconds for rows in by_size]
-        slope = np.polyfit(np.log(megabytes), np.log(seconds), 1)[0]
-        print(f"{what}: time grows as bytes to the power of {slope:.2f}")
         left.loglog(megabytes, [s * 1e3 for s in seconds], "o-", label=what)
-        right.loglog(COUNTS, [rows[i].seconds * 1e3 for rows in by_count], "o-", label=what)
+        counted = [rows[i].seconds for rows in by_count]
+        right.loglog(COUNTS, [s * 1e3 for s in counted], "o-", label=what)
+        by_bytes, by_fragments = slope(megabytes, seconds), slope(COUNTS, counted)
+        print(f"{what}: time grows as bytes^{by_bytes:.2f} and as fragments^{by_fragments:.2f}")
     left.set(xlabel="MB rendered (2 fragments)", ylabel="ms")
     right.set(xlabel=f"fragments ({FIXED_MB} MB)")
     right.legend()

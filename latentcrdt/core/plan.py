@@ -138,7 +138,7 @@ class RenderPlan:
         """The position of the first token to decode."""
         return max(p.new_stop for p in self.placements)
 
-    @property
+    @cached_property
     def num_tokens(self) -> int:
         """Rows of a full layer: the tokens that the render holds."""
         return sum(p.seq_len for p in (*self.prefixes, *self.placements))

@@ -1,16 +1,17 @@
-"""Digest turned keys while they are written, so that a receipt need not turn them again."""
+"""Digest runs of rows while they are written, so that a receipt need not turn them again."""
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from dataclasses import replace
+from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
+
+import numpy as np
 
 from latentcrdt.core.encoding import Hasher
 from latentcrdt.core.ids import Digest, FragmentId
 from latentcrdt.core.plan import RowRun
 from latentcrdt.render.rows import Rows
-from latentcrdt.render.sources import RowSource
 from latentcrdt.render.tables import Bits
 
 RunName: TypeAlias = tuple[FragmentId, int, int, int]
@@ -19,45 +20,53 @@ RunName: TypeAlias = tuple[FragmentId, int, int, int]
 KeysDigests: TypeAlias = MutableMapping[RunName, Digest]
 """Known digests of runs of keys."""
 
+SMALL_BYTES = 16 << 10
+"""Fewer bytes are gathered from their heads and then hashed: one call instead of many."""
+
 
 def run_name(layer: int, run: RowRun) -> RunName:
     """Return what a run of keys is known by, in whatever render it stands."""
     return run.placement.fragment_id, layer, run.placement.delta, run.first_row
 
 
-class DigestedRows:
-    """Passes on another source's rows, and notes the digest of every run that is turned."""
+@dataclass(slots=True)
+class _RunHash:
+    """The hash of one run ``[H, rows, D]``, taken in as it is written."""
 
-    def __init__(self, source: RowSource, known: KeysDigests) -> None:
-        self._source = source
-        self._known = known
-
-    def keys(self, layer: int, run: RowRun) -> Rows:
-        """Return the run's K; its digest is known once all of it was written, in order."""
-        rows = self._source.keys(layer, run)
-        name = run_name(layer, run)
-        if rows.table is None or self._known.get(name) is not None:
-            return rows
-        return replace(rows, on_written=_RunDigest(name, rows.bits.nbytes, self._known).absorb)
-
-    def values(self, layer: int, run: RowRun) -> Rows:
-        """Return the run's V, whose digest is in its fragment's header."""
-        return self._source.values(layer, run)
+    left: int
+    """Bytes that are still to come."""
+    hasher: Hasher = field(default_factory=Hasher)
 
 
-class _RunDigest:
-    """The hash of one run, taken in head by head."""
+class SectionDigests:
+    """The digests of some of a section's runs."""
 
-    def __init__(self, name: RunName, num_bytes: int, known: KeysDigests) -> None:
-        self._name = name
-        self._left = num_bytes
-        self._known = known
-        self._hasher = Hasher()
+    def __init__(self, section: Rows, runs: Iterable[int]) -> None:
+        self._section = section
+        head_bytes = section.num_heads * section.row_bytes
+        num_rows = np.diff(section.bounds).tolist()
+        self._open = {run: _RunHash(num_rows[run] * head_bytes) for run in runs}
+        self._finished: list[tuple[int, Digest]] = []
 
-    def absorb(self, written: Bits) -> None:
-        """Hash ``[heads, rows, D]``; a run that is cut off before its end is not noted."""
-        for head in written:
-            self._hasher.update(head.data.cast("B"))
-        self._left -= written.nbytes
-        if not self._left:
-            self._known[self._name] = Digest(self._hasher.digest())
+    def absorb(self, rows: range, written: Bits) -> None:
+        """Hash ``[heads, rows, D]`` of the section; heads come in order, and rows within a head."""
+        if not self._open:
+            return
+        for run, part in self._section.parts(rows, written):
+            hashed = self._open.get(run)
+            if hashed is None:
+                continue
+            if part.nbytes < SMALL_BYTES:
+                hashed.hasher.update(part.tobytes())
+            else:
+                for head in part:
+                    hashed.hasher.update(head.data.cast("B"))
+            hashed.left -= part.nbytes
+            if not hashed.left:
+                self._finished.append((run, Digest(hashed.hasher.digest())))
+                del self._open[run]
+
+    def finished(self) -> list[tuple[int, Digest]]:
+        """Return the runs whose last byte was absorbed since the last call, with their digests."""
+        finished, self._finished = self._finished, []
+        return finished

@@ -1,16 +1,11 @@
-"""The compiled engine: one pass over the keys, in little more than the time of a copy.
+"""The compiled engine: turns and copies in little more than the time of a copy.
 
-numba turns these loops into vector code, with no compiler on the machine, and keeps the result on
-disk. Each pair is widened, flushed, turned and rounded in registers; nothing is gathered in scratch
-first. Every product is exact, so LLVM may fuse or reorder as it likes (RENDER_SPEC section 6).
-
-Integers are narrowed back to uint32 after every step: numba's promote to 64 bits, which would halve
-the number of lanes.
+All runs of a part of a section are written in one call: a render of a thousand small fragments
+takes little longer than one of two large ones.
 """
 
-# numba compiles the functions below; annotations and Python's own types do not reach it.
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
-# ruff: noqa: ANN001, ANN202
+# numba's types come without annotations.
+# mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
 
@@ -18,147 +13,35 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import float32, float64, int32, njit, types, uint16, uint32
+from numba import float32, float64, int64, njit, types, uint64
 
 from latentcrdt.core.geometry import Dtype, RopeStyle
-from latentcrdt.render.bits import SMALLEST_KEY, UNSIGNED
-from latentcrdt.render.tables import Bits, RotationTable
-
-FLUSH_BF16 = SMALLEST_KEY[Dtype.BF16] - 1
-FLUSH_F32 = SMALLEST_KEY[Dtype.F32] - 1
-"""Less one, as in `bits.flush`: 0 wraps round to the largest integer and is never flushed."""
-
-inline = njit(inline="always")
-
-
-@inline
-def _widen_bf16(bits):
-    magnitude = uint32(bits) & uint32(0x7FFF)
-    tiny = uint32(magnitude - uint32(1)) < uint32(FLUSH_BF16)
-    widened = uint32(0) if tiny else uint32(uint32(bits) << uint32(16))
-    return np.uint32(widened).view(np.float32)
-
-
-@inline
-def _narrow_bf16(x):
-    bits = np.float32(x).view(np.uint32)
-    odd = (bits >> uint32(16)) & uint32(1)
-    return uint16(uint32(bits + uint32(0x7FFF) + odd) >> uint32(16))
-
-
-@inline
-def _widen_f16(bits):
-    sign = uint32((uint32(bits) & uint32(0x8000)) << uint32(16))
-    magnitude = uint32(uint32(bits) & uint32(0x7FFF))
-    # Subnormals count units of 2^-24; others take the wider exponent's bias.
-    subnormal = np.float32(float32(int32(magnitude)) * float32(2.0**-24)).view(np.uint32)
-    normal = uint32((magnitude << uint32(13)) + uint32(112 << 23))
-    widened = subnormal if magnitude < uint32(0x400) else normal
-    return np.uint32(widened | sign).view(np.float32)
-
-
-@inline
-def _narrow_f16(x):
-    bits = np.float32(x).view(np.uint32)
-    sign = (bits >> uint32(16)) & uint32(0x8000)
-    magnitude = uint32(bits & uint32(0x7FFFFFFF))
-    # Added to 0.5, whose last place is 2^-24, a subnormal result is rounded by the addition.
-    raised = np.float32(np.uint32(magnitude).view(np.float32) + np.float32(0.5))
-    subnormal = uint32(raised.view(np.uint32) - uint32(0x3F000000))
-    odd = (magnitude >> uint32(13)) & uint32(1)
-    normal = uint32((uint32(magnitude + uint32(0xFFF) + odd) >> uint32(13)) - uint32(112 << 10))
-    return uint16(sign | (subnormal if magnitude < uint32(0x38800000) else normal))
-
-
-@inline
-def _widen_f32(bits):
-    magnitude = uint32(bits & uint32(0x7FFFFFFF))
-    tiny = uint32(magnitude - uint32(1)) < uint32(FLUSH_F32)
-    return float64(np.uint32(uint32(0) if tiny else uint32(bits)).view(np.float32))
-
-
-@inline
-def _narrow_f32(x):
-    return np.float32(x).view(np.uint32)
-
-
-# One function for each dtype and style, at module level: numba's cache on disk tells closures apart
-# by what they close over, and would compile them anew in every process.
-
-
-def _half_bf16(source, into, cos, sin):
-    half = len(cos)
-    for t in range(source.shape[0]):
-        for i in range(half):
-            a, b = _widen_bf16(source[t, i]), _widen_bf16(source[t, i + half])
-            into[t, i] = _narrow_bf16(a * cos[i] - b * sin[i])
-            into[t, i + half] = _narrow_bf16(b * cos[i] + a * sin[i])
-
-
-def _half_f16(source, into, cos, sin):
-    half = len(cos)
-    for t in range(source.shape[0]):
-        for i in range(half):
-            a, b = _widen_f16(source[t, i]), _widen_f16(source[t, i + half])
-            into[t, i] = _narrow_f16(a * cos[i] - b * sin[i])
-            into[t, i + half] = _narrow_f16(b * cos[i] + a * sin[i])
-
-
-def _half_f32(source, into, cos, sin):
-    half = len(cos)
-    for t in range(source.shape[0]):
-        for i in range(half):
-            a, b = _widen_f32(source[t, i]), _widen_f32(source[t, i + half])
-            into[t, i] = _narrow_f32(a * cos[i] - b * sin[i])
-            into[t, i + half] = _narrow_f32(b * cos[i] + a * sin[i])
-
-
-def _interleaved_bf16(source, into, cos, sin):
-    for t in range(source.shape[0]):
-        for i in range(len(cos)):
-            a, b = _widen_bf16(source[t, 2 * i]), _widen_bf16(source[t, 2 * i + 1])
-            into[t, 2 * i] = _narrow_bf16(a * cos[i] - b * sin[i])
-            into[t, 2 * i + 1] = _narrow_bf16(b * cos[i] + a * sin[i])
-
-
-def _interleaved_f16(source, into, cos, sin):
-    for t in range(source.shape[0]):
-        for i in range(len(cos)):
-            a, b = _widen_f16(source[t, 2 * i]), _widen_f16(source[t, 2 * i + 1])
-            into[t, 2 * i] = _narrow_f16(a * cos[i] - b * sin[i])
-            into[t, 2 * i + 1] = _narrow_f16(b * cos[i] + a * sin[i])
-
-
-def _interleaved_f32(source, into, cos, sin):
-    for t in range(source.shape[0]):
-        for i in range(len(cos)):
-            a, b = _widen_f32(source[t, 2 * i]), _widen_f32(source[t, 2 * i + 1])
-            into[t, 2 * i] = _narrow_f32(a * cos[i] - b * sin[i])
-            into[t, 2 * i + 1] = _narrow_f32(b * cos[i] + a * sin[i])
-
-
-LOOPS = {
-    (Dtype.BF16, RopeStyle.HALF): _half_bf16,
-    (Dtype.F16, RopeStyle.HALF): _half_f16,
-    (Dtype.F32, RopeStyle.HALF): _half_f32,
-    (Dtype.BF16, RopeStyle.INTERLEAVED): _interleaved_bf16,
-    (Dtype.F16, RopeStyle.INTERLEAVED): _interleaved_f16,
-    (Dtype.F32, RopeStyle.INTERLEAVED): _interleaved_f32,
-}
+from latentcrdt.render.bits import UNSIGNED
+from latentcrdt.render.engine import write_by_runs
+from latentcrdt.render.many_tables import REAL
+from latentcrdt.render.numba_loops import LOOPS
+from latentcrdt.render.rows import Rows
+from latentcrdt.render.tables import Bits, RotationTable, still_pairs
 
 
 def _compile(dtype: Dtype, loop: Callable[..., None]) -> Callable[..., None]:
     """Compile one loop, or load it from numba's cache."""
-    integer, real = (uint32, float64) if dtype is Dtype.F32 else (uint16, float32)
-    rows_in, rows_out = types.Array(integer, 2, "C", readonly=True), types.Array(integer, 2, "C")
-    table = types.Array(real, 1, "C", readonly=True)
-    signature = types.void(rows_in, rows_out, table, table)
+
+    def array(element: Any, dimensions: int) -> Any:
+        return types.Array(element, dimensions, "C", readonly=True)
+
+    integers = array(int64, 1)
+    real = array(float64 if dtype is Dtype.F32 else float32, 2)
+    runs = array(uint64, 1), integers, integers, integers
+    section = types.Tuple((*runs, real, real, integers, int64, int64))
+    target = types.Tuple((uint64, int64))
+    signature = types.void(section, target, types.UniTuple(int64, 2), types.UniTuple(int64, 3))
     compiled: Callable[..., None] = njit(signature, nogil=True, cache=True)(loop)
     return compiled
 
 
 class NumbaEngine:
-    """Turns the rows of each head in one compiled loop, without the interpreter's lock."""
+    """Turns and copies all runs of a part in one compiled call, without the interpreter's lock."""
 
     name = "numba"
 
@@ -167,14 +50,63 @@ class NumbaEngine:
 
     def rotate(self, source: Bits, into: Bits, dtype: Dtype, table: RotationTable) -> None:
         """Write the rotation of ``source`` ``[H, T, D]`` to ``into``."""
-        turn = self._loops[dtype, table.rope.style]
-        real: Any = np.float64 if dtype is Dtype.F32 else np.float32
-        cos, sin = table.cos.astype(real), table.sin.astype(real)
-        for head_in, head_out in zip(source, into, strict=True):
-            turn(_native(head_in, dtype), head_out, cos, sin)
-        table.copy_still(source, into)
+        num_heads, num_rows, dim = source.shape
+        if not _is_packed(source):
+            source = np.require(source, UNSIGNED[dtype], ["C", "A"])
+        section = (
+            np.array([_address(source)], np.uint64),
+            np.array([source.strides[0]], np.int64),
+            np.array([0, num_rows], np.int64),
+            np.zeros(1, np.int64),
+            *(entries.astype(REAL[dtype])[None] for entries in (table.cos, table.sin)),
+            still_pairs(table.rope),
+            dim,
+            dim * dtype.itemsize,
+        )
+        loop = self._loops[dtype, table.rope.style]
+        _call(loop, section, range(num_heads), (0, num_rows, 0), into)
+
+    def write(self, section: Rows, heads: range, rows: range, into: Bits) -> None:
+        """Write these heads and rows of a section to ``into`` ``[heads, rows, D]``."""
+        dtype, tables = section.dtype, section.tables
+        addresses = section.addresses
+        if (addresses % np.uint64(dtype.itemsize)).any():
+            write_by_runs(self, section, heads, rows, into)
+            return
+        style = RopeStyle.HALF if tables is None else tables.rope.style
+        none = np.empty((1, 0), REAL[dtype])
+        arrays = (
+            addresses,
+            section.head_bytes,
+            section.bounds,
+            section.table_rows,
+            none if tables is None else tables.cos,
+            none if tables is None else tables.sin,
+            np.empty(0, np.int64) if tables is None else still_pairs(tables.rope),
+            section.dim,
+            section.row_bytes,
+        )
+        span = rows.start, rows.stop, section.first_run(rows.start)
+        _call(self._loops[dtype, style], arrays, heads, span, into)
 
 
-def _native(rows: Bits, dtype: Dtype) -> Bits:
-    """Return contiguous, aligned rows: a view, unless a fragment came in an odd buffer."""
-    return np.require(rows, UNSIGNED[dtype].newbyteorder("="), ["C", "A"])
+def _call(
+    loop: Callable[..., None],
+    section: tuple[Any, ...],
+    heads: range,
+    rows: tuple[int, int, int],
+    into: Bits,
+) -> None:
+    assert _is_packed(into), "the loop writes rows side by side"
+    loop(section, (_address(into), into.strides[0]), (heads.start, heads.stop), rows)
+
+
+def _address(array: Bits) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+def _is_packed(bits: Bits) -> bool:
+    """Return whether each head's rows lie side by side, at an address that the loops can read."""
+    row_bytes = bits.shape[-1] * bits.itemsize
+    return bits.flags.aligned and bits.strides[1:] == (row_bytes, bits.itemsize)

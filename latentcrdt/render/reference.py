@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from latentcrdt.core.geometry import Dtype
 from latentcrdt.render.bits import flush, narrow, widen
+from latentcrdt.render.engine import write_by_runs
+from latentcrdt.render.rows import Rows
 from latentcrdt.render.tables import Bits, RotationTable, pair_indices
 
 
@@ -23,3 +25,7 @@ class ReferenceEngine:
         s = table.sin[table.turns].astype(a.dtype)
         into[..., first] = narrow(a * c - b * s, dtype)
         into[..., second] = narrow(b * c + a * s, dtype)
+
+    def write(self, section: Rows, heads: range, rows: range, into: Bits) -> None:
+        """Write these heads and rows of a section to ``into`` ``[heads, rows, D]``."""
+        write_by_runs(self, section, heads, rows, into)

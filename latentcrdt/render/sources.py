@@ -2,83 +2,187 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import FragmentId
-from latentcrdt.core.plan import RowRun
+from latentcrdt.core.plan import RenderPlan, RowRun
 from latentcrdt.core.rendered import Render
 from latentcrdt.core.reuse import Reuse
-from latentcrdt.errors import FragmentNotFoundError
-from latentcrdt.render.rows import Rows, keys_rows, section_rows, values_rows
+from latentcrdt.errors import FragmentNotFoundError, TruncatedError
+from latentcrdt.render.many_tables import RotationTables, rotation_tables
+from latentcrdt.render.rows import VERBATIM, Buffers, Rows
+
+Part: TypeAlias = Literal["keys", "values"]
 
 
-class RowSource(Protocol):
-    """Finds the rows that a run of a plan takes up."""
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerRuns:
+    """The row runs of every layer that has one window."""
 
-    def keys(self, layer: int, run: RowRun) -> Rows:
-        """Return the run's K ``[H, rows, D]``, with the table that is still to turn it."""
+    runs: Sequence[RowRun]
+    placed: slice
+    """Which of the plan's placements, prefixes first: the last ones."""
+    skipped: NDArray[np.int64]
+    """``[runs]``: rows of the fragment's section that stand before the run."""
+    bounds: NDArray[np.int64]
+    """``[runs + 1]``: rows of the rendered section."""
 
-    def values(self, layer: int, run: RowRun) -> Rows:
-        """Return the run's V ``[H, rows, D_v]``."""
+    @classmethod
+    def of(cls, plan: RenderPlan, layer: int) -> LayerRuns:
+        """Return the runs of a layer of a plan."""
+        runs = plan.runs(layer)
+        num_placed = len(plan.prefixes) + len(plan.placements)
+        skipped = np.array([run.first_row for run in runs], np.int64)
+        bounds = np.cumsum([0, *(run.num_rows for run in runs)], dtype=np.int64)
+        return cls(runs, slice(num_placed - len(runs), num_placed), skipped, bounds)
 
 
-class FragmentRows:
-    """Takes every row from its fragment."""
+class SectionSource:
+    """Finds the rows of a plan's sections.
 
-    def __init__(self, fragments: Mapping[FragmentId, Fragment]) -> None:
-        self._fragments = fragments
+    What does not depend on the layer (runs, addresses, tables) is found once a render. A copy of
+    keys that an earlier render holds turned is as good as turning them again: it is the same one
+    rotation. An earlier render is believed; it must have been made here, or verified against a
+    receipt.
+    """
 
-    def keys(self, layer: int, run: RowRun) -> Rows:
-        """Return the run's K as captured, to be turned by its delta."""
-        return keys_rows(self._find(run), layer, run)
+    def __init__(
+        self,
+        plan: RenderPlan,
+        fragments: Mapping[FragmentId, Fragment],
+        earlier: Render | None = None,
+    ) -> None:
+        self._plan = plan
+        self._placed = (*plan.prefixes, *plan.placements)
+        found = [fragments.get(placement.fragment_id) for placement in self._placed]
+        self._lacks = np.array([fragment is None for fragment in found])
+        bodies = [memoryview(b"") if fragment is None else fragment.body for fragment in found]
+        self._reuse = None if earlier is None else Reuse(plan, earlier.plan)
+        self._buffers = Buffers.of(bodies if earlier is None else [*bodies, earlier.body])
+        self._seq_lens = np.array([p.seq_len for p in self._placed], np.int64)
+        deltas = np.array([p.delta for p in self._placed], np.int64)
+        self._deltas, table_rows = np.unique(deltas[deltas != 0], return_inverse=True)
+        self._table_rows = np.full(len(deltas), VERBATIM, np.int64)
+        self._table_rows[deltas != 0] = table_rows
+        self._tables: dict[int, RotationTables] = {}
+        self._runs: dict[int | None, LayerRuns] = {}
 
-    def values(self, layer: int, run: RowRun) -> Rows:
-        """Return the run's V."""
-        return values_rows(self._find(run), layer, run)
+    def runs(self, layer: int) -> LayerRuns:
+        """Return the runs of a layer's two sections."""
+        window = self._plan.geometry.layers[layer].window
+        if window not in self._runs:
+            self._runs[window] = LayerRuns.of(self._plan, layer)
+        return self._runs[window]
 
-    def _find(self, run: RowRun) -> Fragment:
-        fragment_id = run.placement.fragment_id
-        try:
-            return self._fragments[fragment_id]
-        except KeyError as error:
+    def keys(self, layer: int) -> Rows:
+        """Return a layer's K, each run with the table that is still to turn it.
+
+        Raises FragmentNotFoundError or TruncatedError for a fragment whose rows are needed.
+        """
+        geometry = self._plan.geometry
+        section, rope = self._section(layer, "keys"), geometry.layers[layer].rope
+        if rope is None or not len(self._deltas):
+            return section
+        if rope not in self._tables:
+            ropes = geometry.ropes
+            self._tables[rope] = rotation_tables(ropes[rope], self._deltas, geometry.dtype)
+        fresh = section.sources < len(self._placed)
+        table_rows = np.where(fresh, self._table_rows[self.runs(layer).placed], VERBATIM)
+        return replace(section, table_rows=table_rows, tables=self._tables[rope])
+
+    def values(self, layer: int) -> Rows:
+        """Return a layer's V, which no position changes; raises as `keys` does."""
+        return self._section(layer, "values")
+
+    def _section(self, layer: int, part: Part) -> Rows:
+        """Return a section as it lies in the fragments, or in the earlier render."""
+        geometry, runs = self._plan.geometry, self.runs(layer)
+        spec = geometry.layers[layer]
+        dim = spec.key_dim if part == "keys" else spec.value_dim
+        row_bytes = dim * geometry.dtype.itemsize
+        kept_rows = _kept_rows(spec.window, self._seq_lens)[runs.placed]
+        sources = np.arange(len(self._placed))[runs.placed]
+        offsets = self._starts(layer, part)[runs.placed] + runs.skipped * row_bytes
+        head_bytes = kept_rows * row_bytes
+        if self._reuse is not None:
+            row_of = self._reuse.keys_row if part == "keys" else self._reuse.values_row
+            rows = [row_of(layer, run) for run in runs.runs]
+            held = np.array([row is not None for row in rows])
+            if held.any():
+                earlier = self._reuse.previous
+                sources[held] = len(self._placed)
+                start = _stream_offset(earlier, layer, part)
+                offsets[held] = [start + row * row_bytes for row in rows if row is not None]
+                head_bytes[held] = earlier.num_rows(layer) * row_bytes
+        section = Rows(
+            geometry.dtype,
+            spec.num_kv_heads,
+            dim,
+            self._buffers,
+            sources,
+            offsets,
+            head_bytes,
+            runs.bounds,
+            np.full(len(sources), VERBATIM, np.int64),
+        )
+        self._check(section)
+        return section
+
+    def _starts(self, layer: int, part: Part) -> NDArray[np.int64]:
+        """Return where a section begins in the body of each placed fragment, ``[placed]``."""
+        geometry = self._plan.geometry
+        # Layers with one window have the same rows: few windows, not many layers, are multiplied.
+        row_bytes: Counter[int | None] = Counter()
+        for i, spec in enumerate(geometry.layers[:layer]):
+            both = geometry.key_row_bytes(i) + geometry.value_row_bytes(i)
+            row_bytes[spec.window] += spec.num_kv_heads * both
+        spec = geometry.layers[layer]
+        if part == "values":
+            row_bytes[spec.window] += spec.num_kv_heads * geometry.key_row_bytes(layer)
+        starts = np.zeros_like(self._seq_lens)
+        for window, size in row_bytes.items():
+            starts += _kept_rows(window, self._seq_lens) * size
+        return starts
+
+    def _check(self, section: Rows) -> None:
+        """Raise for the first fragment that is not there, or not whole, of those needed."""
+        short = np.flatnonzero(section.ends > section.buffers.sizes[section.sources])
+        if not len(short):
+            return
+        source = int(section.sources[short[0]])
+        size, end = int(section.buffers.sizes[source]), int(section.ends[short[0]])
+        if source == len(self._placed):
+            raise TruncatedError(
+                f"earlier render: expected a body of at least {end} bytes, got {size}"
+            )
+        fragment_id = self._placed[source].fragment_id
+        if self._lacks[source]:
             raise FragmentNotFoundError(
                 f"fragment {fragment_id}: expected its bytes among those to render",
                 id=str(fragment_id),
-            ) from error
+            )
+        raise TruncatedError(
+            f"fragment {fragment_id}: expected a body of at least {end} bytes, got {size}",
+            id=str(fragment_id),
+            expected=end,
+            actual=size,
+        )
 
 
-class ReusedRows:
-    """Takes the rows that an earlier render holds from there, the others from another source.
+def _kept_rows(window: int | None, seq_lens: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return what `LayerSpec.rows` says of each length."""
+    return seq_lens if window is None else np.minimum(seq_lens, window - 1)
 
-    A copy of turned keys is as good as turning them again: it is the same one rotation. An earlier
-    render is believed; it must have been made here, or verified against a receipt.
-    """
 
-    def __init__(self, reuse: Reuse, previous: Render, others: RowSource) -> None:
-        assert previous.plan == reuse.previous
-        self._reuse = reuse
-        self._previous = previous
-        self._others = others
-
-    def keys(self, layer: int, run: RowRun) -> Rows:
-        """Return the run's K: turned already, or to be turned."""
-        row = self._reuse.keys_row(layer, run)
-        if row is None:
-            return self._others.keys(layer, run)
-        dim = self._previous.plan.geometry.layers[layer].key_dim
-        return self._copied(self._previous.keys(layer), layer, dim, row, run)
-
-    def values(self, layer: int, run: RowRun) -> Rows:
-        """Return the run's V."""
-        row = self._reuse.values_row(layer, run)
-        if row is None:
-            return self._others.values(layer, run)
-        dim = self._previous.plan.geometry.layers[layer].value_dim
-        return self._copied(self._previous.values(layer), layer, dim, row, run)
-
-    def _copied(self, section: memoryview, layer: int, dim: int, row: int, run: RowRun) -> Rows:
-        plan = self._previous.plan
-        shape = (plan.num_rows(layer), dim)
-        return section_rows(section, shape, plan.geometry.dtype, row, run.num_rows)
+def _stream_offset(plan: RenderPlan, layer: int, part: Part) -> int:
+    """Return where a section begins in the body of a render."""
+    carried = range(plan.layers.first, layer)
+    before = sum(plan.keys_bytes(i) + plan.values_bytes(i) for i in carried)
+    return before + (plan.keys_bytes(layer) if part == "values" else 0)

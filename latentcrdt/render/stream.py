@@ -7,24 +7,24 @@ and `run_digests` for a receipt, which hashes without keeping anything.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latentcrdt.core.encoding import Hasher
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import Digest, FragmentId
 from latentcrdt.core.plan import RenderPlan
 from latentcrdt.core.receipt import RunDigests
 from latentcrdt.core.rendered import Render
-from latentcrdt.core.reuse import Reuse
-from latentcrdt.render.digested import DigestedRows, KeysDigests, run_name
+from latentcrdt.render.bits import UNSIGNED
+from latentcrdt.render.digested import KeysDigests, SectionDigests, run_name
 from latentcrdt.render.engine import Engine
-from latentcrdt.render.rows import Rows
+from latentcrdt.render.rows import VERBATIM, Rows
 from latentcrdt.render.selection import select_engine
-from latentcrdt.render.sources import FragmentRows, ReusedRows, RowSource
+from latentcrdt.render.sources import SectionSource
+from latentcrdt.render.tables import Bits
 
 BUFFER_BYTES = 4 << 20
 """Size of the pooled buffer in which a stream assembles its chunks."""
@@ -48,14 +48,13 @@ def render(
     `Reuse.lacking` of the two plans need to be given. FragmentNotFoundError names one that is not.
     """
     engine = engine or select_engine()
-    source: RowSource = FragmentRows(fragments)
-    if reuse is not None:
-        source = ReusedRows(Reuse(plan, reuse.plan), reuse, source)
+    source = SectionSource(plan, fragments, reuse)
     body = np.empty(plan.body_bytes, dtype=np.uint8)
     offset = 0
-    for size, runs in _sections(plan, source):
-        _assemble(body[offset : offset + size], runs, engine, slice(None))
-        offset += size
+    for layer in range(plan.layers.first, plan.layers.stop):
+        for section in (source.keys(layer), source.values(layer)):
+            heads, rows = range(section.num_heads), range(section.num_rows)
+            offset += _write(section, heads, rows, body[offset:], engine).nbytes
     return Render(plan, body.data.toreadonly())
 
 
@@ -75,17 +74,19 @@ def render_chunks(
     Digests of keys that are turned on the way are added to ``known``: a receipt will want them.
     """
     engine = engine or select_engine()
-    source: RowSource = FragmentRows(fragments)
-    if known is not None:
-        source = DigestedRows(source, known)
+    source = SectionSource(plan, fragments)
     total = len(plan.framing) + plan.body_bytes
     stop = total if stop is None else min(stop, total)
     yield from _clip(iter([memoryview(plan.framing)]), 0, start, stop)
     position = len(plan.framing)
-    for size, runs in _sections(plan, source):
-        if start < position + size and position < stop:
-            yield from _clip(_section_chunks(runs, engine), position, start, stop)
-        position += size
+    for layer in range(plan.layers.first, plan.layers.stop):
+        for size, chunks in (
+            (plan.keys_bytes(layer), _keys_chunks(source, layer, known, engine)),
+            (plan.values_bytes(layer), _values_chunks(source, layer, engine)),
+        ):
+            if start < position + size and position < stop:
+                yield from _clip(chunks, position, start, stop)
+            position += size
 
 
 def run_digests(
@@ -102,75 +103,108 @@ def run_digests(
     """
     engine = engine or select_engine()
     known = {} if known is None else known
-    source = FragmentRows(fragments)
+    source = SectionSource(plan, fragments)
     for layer in range(plan.layers.first, plan.layers.stop):
-        for run in plan.runs(layer):
-            fragment_id = run.placement.fragment_id
-            pair = fragments[fragment_id].header.digests[layer]
+        runs = source.runs(layer).runs
+        section, values_section = source.keys(layer), source.values(layer)
+        keys: list[Digest | None] = []
+        values: list[Digest | None] = []
+        for run, table_row in zip(runs, section.table_rows.tolist(), strict=True):
+            pair = fragments[run.placement.fragment_id].header.digests[layer]
             whole = run.num_rows == run.section_rows
-            keys = source.keys(layer, run)
-            if keys.table is None and whole:
-                keys_digest = pair.keys
-            else:
-                name = run_name(layer, run)
-                # Not `in` and then `[]`: a bounded mapping may forget in between.
-                keys_digest = known.get(name) or _digest(keys, engine)
-                known[name] = keys_digest
-            values_digest = pair.values if whole else _digest(source.values(layer, run), engine)
-            yield RunDigests(layer, fragment_id, keys_digest, values_digest)
+            values.append(pair.values if whole else None)
+            # Not `in` and then `[]`: a bounded mapping may forget in between.
+            as_captured = whole and table_row == VERBATIM
+            keys.append(pair.keys if as_captured else known.get(run_name(layer, run)))
+        for i, digest in _digests(section, keys, engine):
+            known[run_name(layer, runs[i])] = keys[i] = digest
+        for i, digest in _digests(values_section, values, engine):
+            values[i] = digest
+        for run, keys_digest, values_digest in zip(runs, keys, values, strict=True):
+            assert keys_digest is not None
+            assert values_digest is not None
+            yield RunDigests(layer, run.placement.fragment_id, keys_digest, values_digest)
 
 
-def _sections(plan: RenderPlan, source: RowSource) -> Iterator[tuple[int, list[Rows]]]:
-    """Yield the size and the runs of every carried section, K before V, in stream order."""
-    for layer in range(plan.layers.first, plan.layers.stop):
-        runs = plan.runs(layer)
-        yield plan.keys_bytes(layer), [source.keys(layer, run) for run in runs]
-        yield plan.values_bytes(layer), [source.values(layer, run) for run in runs]
-
-
-def _section_chunks(runs: list[Rows], engine: Engine) -> Iterator[memoryview]:
-    """Yield one section: as many heads at a time as the buffer holds, or parts of one head."""
-    num_heads = len(runs[0].bits)
-    head_bytes = sum(run.head_bytes for run in runs)
-    if all(run.table is None and run.head_bytes >= DIRECT_BYTES for run in runs):
-        for head in range(num_heads):
-            for run in runs:
-                yield run.bits[head].data.cast("B")
+def _keys_chunks(
+    source: SectionSource, layer: int, known: KeysDigests | None, engine: Engine
+) -> Iterator[memoryview]:
+    """Yield a layer's K, and note in ``known`` the digests of turned runs that it lacks."""
+    section = source.keys(layer)
+    if known is None:
+        yield from _section_chunks(section, engine)
         return
+    names = [run_name(layer, run) for run in source.runs(layer).runs]
+    turned = np.flatnonzero(section.table_rows != VERBATIM).tolist()
+    digests = SectionDigests(section, [i for i in turned if known.get(names[i]) is None])
+    for chunk in _section_chunks(section, engine, digests):
+        known.update((names[i], digest) for i, digest in digests.finished())
+        yield chunk
+
+
+def _values_chunks(source: SectionSource, layer: int, engine: Engine) -> Iterator[memoryview]:
+    """Yield a layer's V."""
+    yield from _section_chunks(source.values(layer), engine)
+
+
+def _section_chunks(
+    section: Rows, engine: Engine, digests: SectionDigests | None = None
+) -> Iterator[memoryview]:
+    """Yield one section: from where it lies, if it lies in long pieces, or from the buffer."""
+    run_rows = np.diff(section.bounds)
+    verbatim = bool((section.table_rows == VERBATIM).all())
+    if verbatim and int(run_rows.min()) * section.row_bytes >= DIRECT_BYTES:
+        for head in range(section.num_heads):
+            for run, num_rows in enumerate(run_rows.tolist()):
+                yield section.bits(run, range(head, head + 1), range(num_rows)).data.cast("B")
+        return
+    for rows, written in _written(section, engine):
+        if digests is not None:
+            digests.absorb(rows, written)
+        yield written.data.cast("B").toreadonly()
+
+
+def _written(section: Rows, engine: Engine) -> Iterator[tuple[range, Bits]]:
+    """Yield a section's rows ``[heads, rows, D]``: some heads in whole, or some rows of one."""
+    heads, rows = range(section.num_heads), range(section.num_rows)
     with _pooled_buffer() as buffer:
+        head_bytes = section.num_rows * section.row_bytes
         if head_bytes <= len(buffer):
             at_once = len(buffer) // head_bytes
-            for head in range(0, num_heads, at_once):
-                heads = slice(head, min(head + at_once, num_heads))
-                chunk = buffer[: head_bytes * (heads.stop - head)]
-                _assemble(chunk, runs, engine, heads)
-                yield chunk.data.toreadonly()
+            for first in heads[::at_once]:
+                yield rows, _write(section, heads[first : first + at_once], rows, buffer, engine)
             return
-        for head in range(num_heads):
-            for run in runs:
-                for part in run.split(slice(head, head + 1), len(buffer)):
-                    chunk = buffer[: part.head_bytes]
-                    _assemble(chunk, [part], engine, slice(None))
-                    yield chunk.data.toreadonly()
+        at_once = max(1, len(buffer) // section.row_bytes)
+        for head in heads:
+            for first in rows[::at_once]:
+                part = rows[first : first + at_once]
+                yield part, _write(section, range(head, head + 1), part, buffer, engine)
 
 
-def _assemble(into: NDArray[np.uint8], runs: list[Rows], engine: Engine, heads: slice) -> None:
-    """Write the runs side by side on the token axis, for the heads given."""
-    bits = runs[0].bits
-    section = into.view(bits.dtype).reshape(len(bits[heads]), -1, bits.shape[-1])
-    first = 0
-    for run in runs:
-        stop = first + run.num_rows
-        run.write(section[:, first:stop], heads, engine)
-        first = stop
+def _write(
+    section: Rows, heads: range, rows: range, buffer: NDArray[np.uint8], engine: Engine
+) -> Bits:
+    """Write some of a section to the start of the buffer, and return it as written."""
+    size = len(heads) * len(rows) * section.row_bytes
+    shape = len(heads), len(rows), section.dim
+    into = buffer[:size].view(UNSIGNED[section.dtype]).reshape(shape)
+    engine.write(section, heads, rows, into)
+    return into
 
 
-def _digest(run: Rows, engine: Engine) -> Digest:
-    """Hash the run as it will stand in the render, ``[H, rows, D]``, gathered head by head."""
-    hasher = Hasher()
-    for chunk in _section_chunks([run], engine):
-        hasher.update(chunk)
-    return Digest(hasher.digest())
+def _digests(
+    section: Rows, found: Sequence[Digest | None], engine: Engine
+) -> Iterator[tuple[int, Digest]]:
+    """Yield the runs that have no digest yet, each with its own as it will stand in the render."""
+    lacking = [i for i, digest in enumerate(found) if digest is None]
+    if not lacking:
+        return
+    part = section.only(np.array(lacking))
+    digests = SectionDigests(part, range(len(lacking)))
+    for rows, written in _written(part, engine):
+        digests.absorb(rows, written)
+        for i, digest in digests.finished():
+            yield lacking[i], digest
 
 
 def _clip(

@@ -25,15 +25,12 @@ SMALLEST_EXPONENT = -40
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RotationTable:
-    """How one fragment's keys turn under one rope descriptor; a table never changes.
-
-    Compared by identity: `rotation_table` makes each one once.
-    """
+    """How one fragment's keys turn under one rope descriptor; a table never changes."""
 
     rope: RopeDescriptor
-    cos: NDArray[np.float64]
+    cos: NDArray[np.floating]
     """``[rotary_dim / 2]``, exact in P bits."""
-    sin: NDArray[np.float64]
+    sin: NDArray[np.floating]
     """``[rotary_dim / 2]``, exact in P bits."""
     turns: NDArray[np.bool_]
     """``[rotary_dim / 2]``: False where inv_freq is 0; such pairs are copied, not computed."""
@@ -41,8 +38,8 @@ class RotationTable:
     def copy_still(self, source: Bits, into: Bits) -> None:
         """Copy the dimensions of ``[..., D]`` that do not turn, verbatim."""
         into[..., self.rope.rotary_dim :] = source[..., self.rope.rotary_dim :]
-        if not self.turns.all():
-            still = np.concatenate(pair_indices(self.rope), axis=None)[~np.tile(self.turns, 2)]
+        still = still_pairs(self.rope)
+        if len(still):
             into[..., still] = source[..., still]
 
 
@@ -56,14 +53,32 @@ def pair_indices(rope: RopeDescriptor) -> tuple[NDArray[np.intp], NDArray[np.int
 
 @lru_cache(maxsize=512)
 def rotation_table(rope: RopeDescriptor, delta: int, dtype: Dtype) -> RotationTable:
-    """Return the table for a delta in tokens, not 0."""
+    """Return the table for a delta in tokens, not 0: the definition that `many_tables` is held to.
+
+    It takes about a millisecond; `rotation_tables` takes one for hundreds of deltas.
+    """
     assert delta != 0, "delta 0 copies bytes; arithmetic would change -0.0"
     pairs = [_entry(delta, frequency, TABLE_BITS[dtype]) for frequency in rope.frequencies]
     cos, sin = np.array(pairs, dtype=np.float64).reshape(-1, 2).T.copy()
-    turns = np.array([frequency != 0 for frequency in rope.frequencies])
-    for array in (cos, sin, turns):
+    for array in (cos, sin):
         array.setflags(write=False)
-    return RotationTable(rope, cos, sin, turns)
+    return RotationTable(rope, cos, sin, turning_pairs(rope))
+
+
+@lru_cache(maxsize=64)
+def turning_pairs(rope: RopeDescriptor) -> NDArray[np.bool_]:
+    """Return which pairs turn at all, ``[rotary_dim / 2]``."""
+    turns = np.array([frequency != 0 for frequency in rope.frequencies])
+    turns.setflags(write=False)
+    return turns
+
+
+@lru_cache(maxsize=64)
+def still_pairs(rope: RopeDescriptor) -> NDArray[np.int64]:
+    """Return the dimensions of the pairs that do not turn, ``[dimensions]``."""
+    pairs = np.concatenate([i[~turning_pairs(rope)] for i in pair_indices(rope)]).astype(np.int64)
+    pairs.setflags(write=False)
+    return pairs
 
 
 def _entry(delta: int, frequency: float, precision: int) -> tuple[float, float]:

@@ -8,22 +8,20 @@ arithmetic. ``addcmul`` may fuse or not: every product is exact, so it cannot ch
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from latentcrdt.core.geometry import Dtype, RopeStyle
-from latentcrdt.render.bits import SMALLEST_KEY, UNSIGNED, magnitude_mask
-from latentcrdt.render.tables import Bits, RotationTable
-
-CHUNK_ELEMENTS = (1 << 15) - 1
-"""Elements turned at a time: one less than torch would share out among its threads.
-
-OpenMP threads that wait for each other at every operation lose a factor of ten on cores that have
-anything else to do, as a server's always have; concurrent renders use the cores anyway.
-"""
+from latentcrdt.core.geometry import Dtype, RopeDescriptor, RopeStyle
+from latentcrdt.render.bits import SMALLEST_KEY, magnitude_mask
+from latentcrdt.render.many_tables import REAL, RotationTables
+from latentcrdt.render.rows import Rows
+from latentcrdt.render.sharing import SHARED_ELEMENTS, Sharing
+from latentcrdt.render.tables import Bits, RotationTable, still_pairs
 
 STORED = {Dtype.BF16: torch.bfloat16, Dtype.F16: torch.float16, Dtype.F32: torch.float32}
 INTEGER = {Dtype.BF16: torch.int16, Dtype.F16: torch.int16, Dtype.F32: torch.int32}
@@ -35,37 +33,134 @@ class Scratch:
     """Memory for one chunk: its magnitudes as integers, and its keys before and after."""
 
     def __init__(self, dtype: Dtype, elements: int, device: torch.device | str = "cpu") -> None:
+        self.dtype = dtype
         self.elements = elements
         self.magnitudes = torch.empty(elements, dtype=INTEGER[dtype], device=device)
         self.keys = torch.empty(elements, dtype=COMPUTED[dtype], device=device)
         self.turned = torch.empty(elements, dtype=COMPUTED[dtype], device=device)
 
 
+class Turner:
+    """Turns chunks of one shape in place. Every view that it takes is made once."""
+
+    def __init__(self, scratch: Scratch, shape: torch.Size, rope: RopeDescriptor) -> None:
+        size, rotary_dim = shape.numel(), rope.rotary_dim
+        self._dtype, self._rotary_dim = scratch.dtype, rotary_dim
+        self._still = None
+        if len(still_pairs(rope)):
+            self._still = torch.zeros(rotary_dim, dtype=torch.bool, device=scratch.keys.device)
+            self._still[still_pairs(rope).tolist()] = True
+        self._mask = magnitude_mask(scratch.dtype)
+        self._smallest = SMALLEST_KEY[scratch.dtype]
+        self._magnitudes = scratch.magnitudes[:size].view(shape)
+        self._keys = scratch.keys[:size].view(shape)
+        self._rotary = self._keys[..., :rotary_dim]
+        self._turned = scratch.turned[:size].view(shape)[..., :rotary_dim]
+        if rope.style is RopeStyle.HALF:
+            half = rotary_dim // 2
+            pair = slice(0, half), slice(half, rotary_dim)
+        else:
+            pair = slice(0, rotary_dim, 2), slice(1, rotary_dim, 2)
+        self._first, self._second = (self._rotary[..., part] for part in pair)
+        self._turned_first, self._turned_second = (self._turned[..., part] for part in pair)
+
+    def turn(self, bits: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> None:
+        """Turn keys ``[heads, rows, D]``, given as the integers that spell them.
+
+        ``cos`` ``[rows or 1, rotary_dim]`` holds one entry for every dimension, ``sin`` ``[rows or
+        1, rotary_dim / 2]`` one for every pair.
+        """
+        rotary = bits[..., : self._rotary_dim]
+        self._keys.copy_(self._flushed(bits).view(STORED[self._dtype]))  # widened, exactly
+        torch.mul(self._rotary, cos, out=self._turned)
+        self._turned_first.addcmul_(self._second, sin, value=-1)
+        self._turned_second.addcmul_(self._first, sin)
+        if self._still is None:
+            rotary.view(STORED[self._dtype]).copy_(self._turned)  # rounded to nearest even
+        else:
+            turned = self._turned.to(STORED[self._dtype]).view(INTEGER[self._dtype])
+            rotary.copy_(torch.where(self._still, rotary, turned))
+
+    def _flushed(self, bits: torch.Tensor) -> torch.Tensor:
+        """Return the bits with magnitudes in (0, 2^-40) replaced by +0.
+
+        By integers: in a flush-to-zero mode a comparison of floats would not see the smallest. Keys
+        that need it are rare, and so are zeros, which only cost the look.
+        """
+        if self._smallest == 0:
+            return bits
+        magnitudes = torch.bitwise_and(bits, self._mask, out=self._magnitudes)
+        if int(magnitudes.amin()) >= self._smallest:
+            return bits
+        return bits.masked_fill((magnitudes < self._smallest) & (magnitudes != 0), 0)
+
+
 class TorchEngine:
-    """Turns chunks of rows, several heads at a time where they are short."""
+    """Gathers some rows of every head where they are to stand, and turns them there."""
 
     name = "torch"
 
     def __init__(self) -> None:
         # A deque's append and pop are atomic: threads share the pool without a lock.
         self._pool: dict[Dtype, deque[Scratch]] = {dtype: deque() for dtype in Dtype}
+        self._sharing = Sharing()
 
     def rotate(self, source: Bits, into: Bits, dtype: Dtype, table: RotationTable) -> None:
         """Write the rotation of ``source`` ``[H, T, D]`` to ``into``."""
+        tables = RotationTables(table.rope, table.cos[None], table.sin[None], table.turns)
+        with self._turning(into, dtype, tables) as turn:
+            for rows in self._blocks(into):
+                part = slice(rows.start, rows.stop)
+                np.copyto(into[:, part], source[:, part])
+                turn(rows, np.zeros(1, np.int64))
+
+    def write(self, section: Rows, heads: range, rows: range, into: Bits) -> None:
+        """Write these heads and rows of a section to ``into`` ``[heads, rows, D]``."""
+        if section.tables is None:
+            _gather(section, heads, rows, into)
+            return
+        with self._turning(into, section.dtype, section.tables) as turn:
+            for block in self._blocks(into):
+                chosen = rows[block.start : block.stop]
+                _gather(section, heads, chosen, into[:, block.start : block.stop])
+                for turning, table_rows in section.turning(chosen):
+                    first = turning.start - rows.start
+                    turn(range(first, first + len(turning)), table_rows)
+
+    def _blocks(self, into: Bits) -> Iterator[range]:
+        """Yield the rows of ``[H, T, D]`` in even parts: a short last one costs as much."""
+        num_heads, num_rows, dim = into.shape
+        row = 0
+        while row < num_rows:
+            most = max(1, self._sharing.elements() // (num_heads * dim))
+            left = num_rows - row
+            rows = range(row, row + -(-left // -(-left // most)))
+            yield rows
+            row = rows.stop
+
+    @contextmanager
+    def _turning(
+        self, into: Bits, dtype: Dtype, tables: RotationTables
+    ) -> Iterator[Callable[[range, NDArray[np.int64]], None]]:
+        """Lend scratch to a function that turns rows of ``into`` by rows of the tables."""
         assert into.flags.aligned, "a copy would be turned, and lost"
-        _, num_rows, dim = source.shape
-        keys, turned = _integers(source, dtype), _integers(into, dtype)
-        elements = max(CHUNK_ELEMENTS, dim)
-        heads_at_once = max(1, elements // (num_rows * dim))
-        num_chunks = -(-num_rows // (elements // dim))
-        rows_at_once = -(-num_rows // num_chunks)  # even chunks: a short last one costs as much
-        scratch = self._take(dtype, elements)
-        for head in range(0, len(source), heads_at_once):
-            for row in range(0, num_rows, rows_at_once):
-                chunk = (slice(head, head + heads_at_once), slice(row, row + rows_at_once))
-                turn(keys[chunk], turned[chunk], scratch, dtype, table)
+        bits = torch.from_numpy(into.view(f"i{dtype.itemsize}"))
+        cos, sin = _coefficients(tables, dtype)
+        scratch = self._take(dtype, min(into.size, max(SHARED_ELEMENTS, into[:, 0].size)))
+        turners: dict[int, Turner] = {}
+
+        def turn(rows: range, table_rows: NDArray[np.int64]) -> None:
+            part = bits[:, rows.start : rows.stop]
+            turner = turners.get(len(rows))
+            if turner is None:
+                turner = turners[len(rows)] = Turner(scratch, part.shape, tables.rope)
+            # By numpy: indexing a tensor wakes torch's threads, however little it is.
+            chosen = [torch.from_numpy(array[table_rows]) for array in (cos, sin)]
+            with self._sharing.timed(part.numel()):
+                turner.turn(part, *chosen)
+
+        yield turn
         self._pool[dtype].append(scratch)
-        table.copy_still(source, into)
 
     def _take(self, dtype: Dtype, elements: int) -> Scratch:
         try:
@@ -75,71 +170,17 @@ class TorchEngine:
         return scratch if scratch.elements >= elements else Scratch(dtype, elements)
 
 
-def turn(
-    bits: torch.Tensor, into: torch.Tensor, scratch: Scratch, dtype: Dtype, table: RotationTable
-) -> None:
-    """Turn the rotating dimensions of ``bits`` ``[..., D]`` into those of ``into``.
-
-    Both hold the integers that spell the keys, on one device, the scratch's. Other dimensions of
-    ``into`` are left as they are.
-    """
-    size, rotary_dim = bits.numel(), table.rope.rotary_dim
-    flushed = _flush(bits, scratch.magnitudes[:size].view(bits.shape), dtype)
-    keys = scratch.keys[:size].view(bits.shape)
-    turned = scratch.turned[:size].view(bits.shape)[..., :rotary_dim]
-    keys.copy_(flushed.view(STORED[dtype]))  # widened, exactly
-    cos, sin = _coefficients(table, dtype, bits.device)
-    if table.rope.style is RopeStyle.HALF:
-        half = rotary_dim // 2
-        first, second = slice(0, half), slice(half, rotary_dim)
-    else:
-        first, second = slice(0, rotary_dim, 2), slice(1, rotary_dim, 2)
-    torch.mul(keys[..., :rotary_dim], cos, out=turned)
-    turned[..., first].addcmul_(keys[..., second], sin, value=-1)
-    turned[..., second].addcmul_(keys[..., first], sin)
-    into.view(STORED[dtype])[..., :rotary_dim].copy_(turned)  # rounded to nearest even
+def _gather(section: Rows, heads: range, rows: range, into: Bits) -> None:
+    """Copy the rows of every run as they lie."""
+    for _, source, target in section.pieces(heads, rows, into):
+        np.copyto(target, source)
 
 
-def _flush(bits: torch.Tensor, magnitudes: torch.Tensor, dtype: Dtype) -> torch.Tensor:
-    """Return the bits with magnitudes in (0, 2^-40) replaced by +0.
-
-    By integers: in a flush-to-zero mode a comparison of floats would not see the smallest. Keys
-    that need it are rare, and so are zeros, which only cost the look.
-    """
-    smallest = SMALLEST_KEY[dtype]
-    if smallest == 0:
-        return bits
-    torch.bitwise_and(bits, magnitude_mask(dtype), out=magnitudes)
-    if int(magnitudes.amin()) >= smallest:
-        return bits
-    return bits.masked_fill((magnitudes < smallest) & (magnitudes != 0), 0)
-
-
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4)
 def _coefficients(
-    table: RotationTable, dtype: Dtype, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return cos of every dimension ``[rotary_dim]`` and sin of every pair, exact as computed."""
-    cos, sin = torch.from_numpy(table.cos.copy()), torch.from_numpy(table.sin.copy())
-    half = table.rope.style is RopeStyle.HALF
-    cos = cos.repeat(2) if half else cos.repeat_interleave(2)
-    return cos.to(device, COMPUTED[dtype]), sin.to(device, COMPUTED[dtype])
-
-
-def _integers(array: Bits, dtype: Dtype) -> torch.Tensor:
-    """Return the tensor of an array's bits, in the same memory where torch can address it."""
-    native = np.require(array, UNSIGNED[dtype].newbyteorder("="), ["A"])
-    signed = native.view(f"i{dtype.itemsize}")
-    return torch.from_numpy(signed if signed.flags.writeable else np.asarray(_Unlocked(signed)))
-
-
-class _Unlocked:
-    """A read-only array as numpy's array interface shows a writable one.
-
-    torch has no read-only tensors, and warns of arrays that are; the engine reads its source only.
-    """
-
-    def __init__(self, array: np.ndarray[Any, Any]) -> None:
-        address, _ = array.__array_interface__["data"]
-        self.__array_interface__ = array.__array_interface__ | {"data": (address, False)}
-        self._array = array  # its memory must outlive the tensor
+    tables: RotationTables, dtype: Dtype
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Return cos of every dimension ``[deltas, rotary_dim]`` and sin of every pair."""
+    cos, sin = (array.astype(REAL[dtype]) for array in (tables.cos, tables.sin))
+    half = tables.rope.style is RopeStyle.HALF
+    return np.tile(cos, (1, 2)) if half else np.repeat(cos, 2, axis=1), sin

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from latentcrdt.core.geometry import Dtype, RopeDescriptor, RopeStyle
 from latentcrdt.errors import EngineSelfTestError
-from latentcrdt.render import torch_engine
 from latentcrdt.render.bits import LARGEST_KEY, SMALLEST_KEY, UNSIGNED
 from latentcrdt.render.golden import golden, key_vectors, self_test
 from latentcrdt.render.golden import rotations as rotations_of
 from latentcrdt.render.numba_engine import NumbaEngine
 from latentcrdt.render.reference import ReferenceEngine
 from latentcrdt.render.selection import select_engine
+from latentcrdt.render.sharing import SHARED_ELEMENTS, Sharing
 from latentcrdt.render.tables import rotation_table
-from latentcrdt.render.torch_engine import TorchEngine
+from latentcrdt.render.torch_engine import TorchEngine, Turner
 from latentcrdt.testing.golden import compute
 from tests.render import oracle
 
@@ -106,14 +106,14 @@ def test_an_engine_that_turns_the_other_way_is_not_used():
 
 
 def test_an_engine_that_does_not_flush_is_not_used(monkeypatch):
-    monkeypatch.setattr(torch_engine, "_flush", lambda bits, magnitudes, dtype: bits)
+    monkeypatch.setattr(Turner, "_flushed", lambda self, bits: bits)
     with pytest.raises(EngineSelfTestError):
         self_test(TorchEngine())
 
 
-@pytest.mark.parametrize("chunk", [16, 48, 1 << 10, 1 << 30])
+@pytest.mark.parametrize("chunk", [16, 48, 1 << 10, SHARED_ELEMENTS])
 def test_the_size_of_chunks_changes_no_bit(monkeypatch, chunk):
-    monkeypatch.setattr(torch_engine, "CHUNK_ELEMENTS", chunk)
+    monkeypatch.setattr(Sharing, "elements", lambda self: chunk)
     self_test(TorchEngine())
 
 
@@ -127,7 +127,7 @@ def test_any_shape_is_covered_by_chunks_of_any_size(heads, num_rows, dim, chunk)
     ReferenceEngine().rotate(keys, expected, Dtype.BF16, table)
     with pytest.MonkeyPatch.context() as patch:
         # The scratch of 57,000 rows was once a row too short for its chunks.
-        patch.setattr(torch_engine, "CHUNK_ELEMENTS", chunk)
+        patch.setattr(Sharing, "elements", lambda self: chunk)
         TorchEngine().rotate(keys, into, Dtype.BF16, table)
     assert np.array_equal(into, expected)
 

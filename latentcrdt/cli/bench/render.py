@@ -106,7 +106,7 @@ def make(
         keys = float_bits(2 * seed, NUM_KV_HEADS * seq_len * HEAD_DIM, geometry.dtype)
         values = float_bits(2 * seed + 1, NUM_KV_HEADS * seq_len * value_dim, geometry.dtype)
         fragment = Fragment.build(
-            geometry, [(keys, values)] * NUM_LAYERS, start=seed * seq_len + 7, seq_len=seq_len
+            geometry, [(keys, values)] * NUM_LAYERS, start=num_fragments * seq_len, seq_len=seq_len
         )
         fragments[fragment.fragment_id] = fragment
     return place([f.header for f in fragments.values()]), fragments
