@@ -13,8 +13,8 @@ import time
 from rich.progress import track
 
 from latentcrdt.testing.simulation.checks import ViolationError
-from latentcrdt.testing.simulation.cluster import simulate
 from latentcrdt.testing.simulation.planted import PLANTED
+from latentcrdt.testing.simulation.run import simulate
 
 
 def main() -> int:

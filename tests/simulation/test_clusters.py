@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from latentcrdt.testing.simulation.checks import ViolationError
-from latentcrdt.testing.simulation.cluster import simulate
 from latentcrdt.testing.simulation.planted import PLANTED
+from latentcrdt.testing.simulation.run import simulate
 
 SEEDS_A_TEST = 100
 """`python -m scripts.simulate` runs as many as one likes."""

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.state import LatentState
 from latentcrdt.errors import LatentCRDTError, StateRetractedError
-
-if TYPE_CHECKING:
-    from latentcrdt.testing.simulation.cluster import Cluster
-    from latentcrdt.testing.simulation.machine import Machine
+from latentcrdt.testing.simulation.machine import Machine
+from latentcrdt.testing.simulation.pool import CONTENT, DOOMED
 
 
 class ViolationError(AssertionError):
     """Raised when a promise was broken."""
 
 
-def kept(machine: Machine, cluster: Cluster) -> None:
+def kept(machine: Machine) -> None:
     """Check a machine that has just started: everything it acknowledged, and nothing unverified."""
     if not machine.is_up:
         return
@@ -31,14 +29,14 @@ def kept(machine: Machine, cluster: Cluster) -> None:
             raise ViolationError(f"{where} is no member any more")
         if machine.replica.missing([fragment_id]):
             raise ViolationError(f"{where} is not held any more")
-    whole(machine, cluster)
+    whole(machine)
 
 
-def whole(machine: Machine, cluster: Cluster) -> None:
+def whole(machine: Machine) -> None:
     """Check that whatever a machine shows is content that somebody pushed, bit for bit."""
     for name in machine.replica.states():
         for fragment_id in machine.replica.state(name):
-            if fragment_id not in cluster.content:
+            if fragment_id not in CONTENT:
                 raise ViolationError(f"{machine.name}: {fragment_id} was never pushed")
             try:
                 data = machine.replica.fragment(fragment_id).to_bytes()
@@ -46,7 +44,7 @@ def whole(machine: Machine, cluster: Cluster) -> None:
                 raise ViolationError(
                     f"{machine.name}: member {fragment_id} of {name!r}: {error}"
                 ) from error
-            if data != cluster.content[fragment_id]:
+            if data != CONTENT[fragment_id]:
                 raise ViolationError(f"{machine.name}: {fragment_id} has other bytes")
 
 
@@ -65,21 +63,21 @@ def _states(machine: Machine) -> dict[StateName, LatentState]:
     return states | {name: machine.replica.state(name) for name in machine.replica.states()}
 
 
-def converged(cluster: Cluster) -> None:
+def converged(machines: Sequence[Machine], *, is_doomed: bool) -> None:
     """Check the end: every acknowledged member on each machine, what was retracted gone."""
     acknowledged: set[tuple[StateName, FragmentId]] = set()
-    for machine in cluster.machines:
+    for machine in machines:
         acknowledged |= machine.acknowledged
-    for machine in cluster.machines:
+    for machine in machines:
         machine.acknowledged |= acknowledged
-        kept(machine, cluster)
-        if cluster.is_doomed:
-            _check_retracted(machine, cluster)
+        kept(machine)
+        if is_doomed:
+            _check_retracted(machine)
 
 
-def _check_retracted(machine: Machine, cluster: Cluster) -> None:
+def _check_retracted(machine: Machine) -> None:
     try:
-        machine.replica.state(cluster.doomed)
+        machine.replica.state(DOOMED)
     except StateRetractedError:
         return
     raise ViolationError(f"{machine.name}: a retraction that was acknowledged was forgotten")

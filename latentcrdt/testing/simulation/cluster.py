@@ -7,78 +7,27 @@ midst of a disk operation, disk errors, and one machine that lies. What must hol
 
 from __future__ import annotations
 
-import itertools
-import logging
-import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from random import Random
-from typing import Any
-from unittest import mock
 
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import StateName
-from latentcrdt.core.sync import messages
-from latentcrdt.core.sync.exchange import Bookmark, Copied, Copy, Exchange, Round, exchange
+from latentcrdt.core.sync.exchange import Bookmark, exchange
 from latentcrdt.core.sync.peer import Peer
 from latentcrdt.errors import FragmentNotFoundError, LatentCRDTError
-from latentcrdt.replication.anti_entropy import copy_one
-from latentcrdt.store import membership_log, objects
-from latentcrdt.testing.fragments import make_fragment, make_geometry
 from latentcrdt.testing.simulation import checks
 from latentcrdt.testing.simulation.disk import GoneError
-from latentcrdt.testing.simulation.machine import NUM_SHARDS, Machine
+from latentcrdt.testing.simulation.machine import Machine
 from latentcrdt.testing.simulation.network import DistantPeer, LyingPeer, Network
+from latentcrdt.testing.simulation.pool import DOOMED, NAMES, POOL
+from latentcrdt.testing.simulation.running import RunningExchange
 
 NUM_MACHINES = 3
 NUM_EVENTS = 80
 
-NAMES = [StateName("a"), StateName("b"), StateName("doomed")]
-DOOMED = NAMES[2]
-"""The only state that is ever retracted, so that the others must lose nothing."""
-
-_GEOMETRY = make_geometry(num_layers=1, num_kv_heads=1, head_dim=4)
-
-
-def _pool() -> list[Fragment]:
-    seeds = itertools.count()
-    plain = [_make(seeds, seq_len=1 + n % 3) for n in range(10)]
-    behind = [_make(seeds, start=f.header.stop, seq_len=2, prefix=f.fragment_id) for f in plain[:3]]
-    return [*plain, *behind]
-
-
-def _make(seeds: Iterator[int], **choices: Any) -> Fragment:
-    """Return a fragment that falls into one of the few shards."""
-    made = (make_fragment(seed, geometry=_GEOMETRY, **choices) for seed in seeds)
-    return next(f for f in made if f.fragment_id[0] < NUM_SHARDS)
-
-
-POOL = _pool()
-"""All fragments there are; three stand behind others."""
-
-CONTENT = {fragment.fragment_id: fragment.to_bytes() for fragment in POOL}
-
-
-@dataclass(slots=True)
-class _Running:
-    """An exchange under way on one machine."""
-
-    machine: Machine
-    uptime: object
-    """The replica it started on: an exchange does not outlive its process."""
-    steps: Exchange[Round]
-    key: tuple[str, str]
-    result: Any = None
-    error: LatentCRDTError | None = None
-    copying: tuple[Copy, Iterator[Any], Copied] | None = None
-
 
 class Cluster:
     """Machines, their network, and what was promised to clients."""
-
-    content = CONTENT
-    doomed = DOOMED
 
     def __init__(self, seed: int) -> None:
         self.rng = Random(seed)  # noqa: S311 - to be repeated, not to be secret
@@ -90,7 +39,7 @@ class Cluster:
         self.is_doomed = False
         """Whether a retraction was acknowledged."""
         self._unfinished: list[tuple[Machine, StateName, Fragment]] = []
-        self._running: list[_Running] = []
+        self._running: list[RunningExchange] = []
         self._bookmarks: dict[tuple[str, str], Bookmark | None] = {}
 
     def run(self) -> None:
@@ -115,7 +64,7 @@ class Cluster:
             (action,) = self.rng.choices(actions, weights)
             action()
         self._settle()
-        checks.converged(self)
+        checks.converged(self.machines, is_doomed=self.is_doomed)
 
     def _push(self) -> None:
         """A client pushes a fragment."""
@@ -174,7 +123,7 @@ class Cluster:
 
     def _exchange(self, machine: Machine, there: Peer, key: tuple[str, str]) -> None:
         steps = exchange(machine.peer, there, self._bookmarks.get(key), salt=self.rng.randbytes(16))
-        self._running.append(_Running(machine, machine.replica, steps, key))
+        self._running.append(RunningExchange(machine, steps, key))
 
     def _step(self) -> None:
         """Take one exchange one step further: one question, or one member copied."""
@@ -182,11 +131,11 @@ class Cluster:
             return
         running = self.rng.choice(self._running)
         machine = running.machine
-        if not machine.is_up or machine.replica is not running.uptime:
+        if running.is_orphaned:
             self._running.remove(running)
             return
         try:
-            self._advance(running)
+            running.advance()
         except StopIteration as stop:
             self._bookmarks[running.key] = stop.value.bookmark
             self._running.remove(running)
@@ -195,28 +144,6 @@ class Cluster:
         except GoneError:
             machine.stop(power_cut=machine.flip())
             self._running.remove(running)
-
-    def _advance(self, running: _Running) -> None:
-        if running.copying is not None:
-            copy, items, copied = running.copying
-            item = next(items, None)
-            if item is not None:
-                copied.add(copy_one(copy, item))
-                return
-            running.copying, running.result = None, copied
-        if running.error is not None:
-            error, running.error = running.error, None
-            step = running.steps.throw(error)
-        else:
-            step = running.steps.send(running.result)
-        running.result = None
-        if isinstance(step, Copy):
-            running.copying = (step, iter(step.items), Copied())
-            return
-        try:
-            running.result = step.question(step.peer)
-        except LatentCRDTError as error:
-            running.error = error
 
     def _repeat_late(self) -> None:
         """A request that was answered long ago arrives again."""
@@ -246,7 +173,7 @@ class Cluster:
                 if self.rng.random() < 0.3:
                     machine.stop_within(self.rng.randrange(30))
                 machine.start()
-                checks.kept(machine, self)
+                checks.kept(machine)
 
     def _cut(self) -> None:
         a, b = self.rng.sample([*self.machines, self.liar], 2)
@@ -279,7 +206,7 @@ class Cluster:
             machine.stop(power_cut=machine.flip())
         while not machine.is_up:
             machine.start()
-        checks.kept(machine, self)
+        checks.kept(machine)
 
     def _meet(self, machine: Machine, other: Machine) -> None:
         """Run one round to its end, in peace."""
@@ -306,35 +233,3 @@ class Cluster:
 
     def _name(self) -> StateName:
         return self.rng.choice(NAMES)
-
-
-def simulate(seed: int) -> None:
-    """Run one cluster; raises ViolationError, whose message names the seed, when a promise breaks.
-
-    The same seed does the same on every machine: names that real stores draw at random come from
-    it, too.
-    """
-    with _simulated_surroundings(seed):
-        cluster = Cluster(seed)
-        try:
-            cluster.run()
-        except checks.ViolationError as violation:
-            raise checks.ViolationError(f"seed {seed}: {violation}") from violation
-
-
-@contextmanager
-def _simulated_surroundings(seed: int) -> Iterator[None]:
-    rng = Random(seed)  # noqa: S311 - to be repeated, not to be secret
-    with (
-        mock.patch.object(secrets, "token_hex", lambda n: rng.randbytes(n).hex()),
-        mock.patch.object(objects, "NUM_SHARDS", NUM_SHARDS),
-        # Small, so that segments are joined and trees have branches.
-        mock.patch.object(membership_log, "MAX_SEGMENTS", rng.choice((1, 4))),
-        mock.patch.object(messages, "MAX_LEAF_IDS", 1),
-    ):
-        disabled = logging.root.manager.disable
-        logging.disable(logging.CRITICAL)  # every fault is logged, as it should be
-        try:
-            yield
-        finally:
-            logging.disable(disabled)

@@ -88,8 +88,8 @@ class SimulatedDisk:
 
     def __init__(self, before: Before | None = None) -> None:
         self._names = Names()
-        self._directories: dict[Path, Directory] = {}
-        """Those found before: an opening of a store asks for 256 of them several times."""
+        self._directories: dict[str, Directory] = {}
+        """Those found before, by path: an opening of a store asks for 256 of them several times."""
         self._locked: set[Path] = set()
         self._is_gone = False
         self._before = before
@@ -222,12 +222,13 @@ class SimulatedDisk:
 
     def _directory(self, path: Path) -> Directory:
         self.check()
-        if path not in self._directories:
+        found = self._directories.get(str(path))
+        if found is None:
             node = self._existing(path)
             if not isinstance(node, Directory):
                 raise _os_error(errno.ENOTDIR, path)
-            self._directories[path] = node
-        return self._directories[path]
+            found = self._directories[str(path)] = node
+        return found
 
     def _node(self, path: Path) -> Node | None:
         self.check()
