@@ -6,6 +6,7 @@
 #   make matrix  the golden vectors in many environments, one table
 #   make gemma   fetch Gemma-3-270M, whose tests are skipped without it
 #   make simulate  clusters under faults, thousands of seeds
+#   make jepsen    servers under faults for ten minutes, judged
 #   make fuzz      decoders and the API under bytes that nobody would send
 #   make mutants plant bugs and see the suite catch them
 
@@ -17,7 +18,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 # Two processes of two threads each on two cores spend their time waiting for each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check bench simulate fuzz mutants matrix gemma format clean
+.PHONY: demo test check bench simulate jepsen fuzz mutants matrix gemma format clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/latentcrdt demo
@@ -37,6 +38,9 @@ bench: $(VENV)/dev.stamp
 
 simulate: $(VENV)/dev.stamp
 	$(BIN)/python -m scripts.simulate --seeds 20000
+
+jepsen: $(VENV)/dev.stamp
+	$(BIN)/python -m scripts.jepsen $(ARGS)
 
 fuzz: $(VENV)/dev.stamp
 	$(BIN)/python -m scripts.fuzz --seconds 60 $(ARGS)

@@ -289,6 +289,34 @@ MUTANTS = (
         "held[what] + asked[what] > limit",
         "tests/server/test_ledger.py",
     ),
+    Mutant(
+        "a read sees adds invoked after it",
+        "latentcrdt/testing/jepsen/set_full.py",
+        "return add.invocation.index < read.completion.index",
+        "return True",
+        "tests/jepsen/test_set_full.py",
+    ),
+    Mutant(
+        "elements never added pass",
+        "latentcrdt/testing/jepsen/set_full.py",
+        "if lost or unexpected:",
+        "if lost:",
+        "tests/jepsen/test_set_full.py",
+    ),
+    Mutant(
+        "final reads of any time count",
+        "latentcrdt/testing/jepsen/final_reads.py",
+        "if r.invocation.index > end",
+        "if True",
+        "tests/jepsen/test_set_full.py",
+    ),
+    Mutant(
+        "a partition blocks one way only",
+        "latentcrdt/testing/jepsen/network.py",
+        "self.links[receiver, sender].backward.change(BLOCKED)",
+        "pass",
+        "tests/jepsen/test_faults.py",
+    ),
 )
 
 

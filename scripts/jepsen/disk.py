@@ -22,7 +22,7 @@ class SmallDisk:
         command = ["mount", "-t", "tmpfs", "-o", options, "latentcrdt-jepsen", str(path)]
         mounted = subprocess.run(command, capture_output=True, text=True, check=False)
         if mounted.returncode:
-            raise OSError(mounted.stderr.strip())
+            raise OSError(" ".join(mounted.stderr.split()))
 
     def fill(self) -> None:
         """Take all the room that is left."""

@@ -1,4 +1,4 @@
-"""A picture of a history: what servers said they held, adds a second, and faults."""
+"""A picture of a history: what each read missed, adds a second, and faults."""
 
 from __future__ import annotations
 
@@ -19,28 +19,42 @@ NS = 1e9
 
 def plot(history: History, path: Path) -> None:
     """Write a PNG file."""
-    figure, (sizes, rates, faults) = plt.subplots(
-        3, sharex=True, figsize=(14, 10), layout="constrained"
+    figure, (missed, rates, faults) = plt.subplots(
+        3, sharex=True, figsize=(12, 9), layout="constrained"
     )
-    seen: dict[int | None, list[tuple[float, int]]] = defaultdict(list)
+    _draw_missed(history, missed)
+    _draw_rates(history, rates)
+    _draw_faults(history, faults)
+    faults.set_xlabel("seconds")
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+def _draw_missed(history: History, panel: Any) -> None:
+    """Draw how many elements a read missed that had been acknowledged before it began."""
+    acks = [add.acknowledgement for add in history.adds().values()]
+    waiting = sorted((ack.index, ack.value) for ack in acks if ack)[::-1]
+    acknowledged: set[Any] = set()
+    points: dict[int | None, list[tuple[float, int]]] = defaultdict(list)
     for read in history.reads():
-        moment = read.completion.time_ns / NS
-        seen[read.invocation.server].append((moment, len(read.elements)))
-    for server, points in sorted(seen.items(), key=str):
-        sizes.plot(*zip(*points, strict=True), ".", markersize=3, label=f"server {server}")
-    sizes.set_ylabel("elements read")
-    sizes.legend(loc="upper left")
+        while waiting and waiting[-1][0] < read.invocation.index:
+            acknowledged.add(waiting.pop()[1])
+        missed = len(acknowledged.difference(read.elements))
+        points[read.invocation.server].append((read.invocation.time_ns / NS, missed))
+    for server, drawn in sorted(points.items(), key=str):
+        panel.plot(*zip(*drawn, strict=True), ".-", linewidth=0.5, label=f"server {server}")
+    panel.set_ylabel("acknowledged, and not read")
+    panel.legend(loc="upper left")
+
+
+def _draw_rates(history: History, panel: Any) -> None:
     ends = [add.completion for add in history.adds().values() if add.completion]
     for type_, label in (("ok", "acknowledged"), ("info", "unknown")):
         counts = Counter(int(end.time_ns / NS) for end in ends if end.type == type_)
         seconds = range(max(counts, default=0) + 1)
-        rates.step(seconds, [counts[second] for second in seconds], where="post", label=label)
-    rates.set_ylabel("adds a second")
-    rates.legend(loc="upper left")
-    _draw_faults(history, faults)
-    faults.set_xlabel("seconds")
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+        panel.step(seconds, [counts[second] for second in seconds], where="post", label=label)
+    panel.set_ylabel("adds a second")
+    panel.legend(loc="upper left")
 
 
 def _draw_faults(history: History, panel: Any) -> None:

@@ -18,7 +18,7 @@ from latentcrdt.errors import InternalError, LatentCRDTError
 from latentcrdt.replication.anti_entropy import synchronise
 from latentcrdt_server.documents import PeerDocument
 
-LONGEST_WAIT_S = 60.0
+LONGEST_WAIT_S = 15.0
 """Between rounds with a peer that does not answer."""
 
 COMPARE_EVERY_S = 600.0
@@ -96,7 +96,8 @@ class Neighbour:
         self._failed_in_a_row = self._failed_in_a_row + 1 if failures else 0
         first = next(iter(failures.values()), None)
         if done.taken.num_copied or done.given.num_copied or failures:
-            log.info(
+            report = log.warning if failures else log.debug
+            report(
                 "synchronised",
                 peer=self._url,
                 taken=done.taken.num_copied,

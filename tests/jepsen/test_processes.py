@@ -29,7 +29,7 @@ CALM = Scenario(
     pace=Pace(num_clients=4, operations_per_s=80.0),
     duration_s=2.0,
     quiet_s=0.0,
-    patience_s=0.0,
+    patience_s=1.0,
     sync_interval_s=0.2,
 )
 """One server, and nothing that befalls it."""
@@ -89,8 +89,20 @@ def test_servers_that_are_not_each_others_peers_are_found_out(tmp_path: Path):
     }
 
 
+def test_as_in_antidotedb_issue_489_adds_that_stay_where_they_were_made_are_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PYTHONPATH", str(BROKEN / "secretive"))
+    verdict = judged(replace(CALM, num_servers=2, patience_s=2.0), tmp_path)
+    assert verdict.validity == "invalid"
+    assert verdict.agreement_s is None
+    lacking = [element for missing in verdict.final_reads.missing.values() for element in missing]
+    assert 0 < len(lacking) < verdict.set_full.num_acknowledged / 2
+    assert len(lacking) == len(set(lacking)), "what one server lacks, the other has"
+
+
 def test_one_sound_server_that_is_killed_and_started_again_is_valid(tmp_path: Path):
-    assert judged(ONE_KILL, tmp_path).validity == "valid"
+    assert judged(replace(ONE_KILL, patience_s=60.0), tmp_path).validity == "valid"
 
 
 @pytest.mark.parametrize(
