@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
+_NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
+"""Too many files are open to begin a sync of a directory: nothing has failed on the disk."""
+
 _NOT_OURS = {errno.EACCES, errno.EINVAL, errno.ELOOP, errno.ENOTDIR, errno.EROFS}
 """What the sync of a parent directory may answer that we cannot read, or that is no plain one."""
 
@@ -81,6 +84,8 @@ class Durability:
         try:
             yield
         except OSError as error:
+            if error.errno in _NO_DESCRIPTOR:
+                raise StoreFailedError(f"syncing {path} was not tried: {error}") from error
             self.refuse(f"syncing {path} failed ({error}); it is read-only until opened again")
             logger.critical("syncing %s failed: %s; the store is now read-only", path, error)
             raise StoreFailedError(

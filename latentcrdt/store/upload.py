@@ -12,12 +12,14 @@ from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId
 from latentcrdt.core.reader import FragmentReader
-from latentcrdt.store.disk import PIECE_BYTES
 from latentcrdt.store.durability import Durability, io_errors
 from latentcrdt.store.object_file import map_fragment
 from latentcrdt.store.objects import ObjectTree
 
 logger = logging.getLogger(__name__)
+
+GATHERED_BYTES = 1 << 20
+"""Smaller pieces are copied together up to here, which costs less than a write of each."""
 
 
 class DirectoryUpload:
@@ -38,12 +40,12 @@ class DirectoryUpload:
         self._durability = durability
         self._reader = FragmentReader(max_bytes=max_bytes, expected_id=expected_id)
         self._pending = bytearray()
-        """Verified bytes that wait to fill a piece."""
+        """Verified bytes that wait to be written."""
 
     def write(self, data: Buffer) -> None:
-        """Verify the next bytes, and write them once they fill a piece."""
+        """Verify the next bytes, and write them, or gather them if they are few."""
         self._reader.feed(data)
-        if len(self._pending) + memoryview(data).nbytes < PIECE_BYTES:
+        if len(self._pending) + memoryview(data).nbytes < GATHERED_BYTES:
             self._pending += data
             return
         self._flush()

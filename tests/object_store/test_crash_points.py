@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from latentcrdt.core.state import LatentState
 from latentcrdt.errors import StoreFailedError
 from latentcrdt.store.membership_record import encode_record
 from latentcrdt.store.object_store import compaction
+from latentcrdt.store.object_store.bucket import ObjectInfo
 from latentcrdt.store.object_store.compaction import GRACE_S
 from latentcrdt.store.object_store.store import TIDY_INTERVAL_S, ObjectStore
 from latentcrdt.testing.fragments import make_fragment
@@ -114,6 +115,31 @@ def test_what_a_failed_write_held_reaches_readers_that_have_gone_past_it(tmp_pat
     opened_later = ObjectStore(Handle(bucket), tmp_path, clock=bucket.clock)
     assert reader.states() == opened_later.states() == writer.states()
     assert reader.states() == {NAME: LatentState([first, second])}
+
+
+def test_a_segment_that_a_listing_left_out_is_found_before_its_successor_is_passed(
+    tmp_path: Path,
+) -> None:
+    """The listing had gone past its place when it was written, and not past its successor's."""
+    bucket = DictBucket()
+    writer = ObjectStore(Handle(bucket), tmp_path, clock=bucket.clock)
+    handle = Handle(bucket)
+    reader = ObjectStore(handle, tmp_path, clock=bucket.clock)
+    for fragment_id in FRAGMENTS:
+        writer.merge(NAME, LatentState([fragment_id]))
+        if len(writer.states()[NAME]) == 3:
+            reader.refresh()
+    left_out = sorted(bucket.objects_by_key)[5]
+    listings = []
+
+    def objects(prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        listings.append(prefix)
+        found = bucket.objects(prefix, after=after)
+        return (i for i in found if len(listings) > 1 or i.key != left_out)
+
+    handle.objects = objects
+    reader.refresh()
+    assert reader.states() == writer.states() == {NAME: LatentState(FRAGMENTS)}
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

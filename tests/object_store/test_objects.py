@@ -119,6 +119,22 @@ def test_a_fragment_is_fetched_once_however_many_ask(handle: Handle, store: Stor
     assert len(reads) == 1
 
 
+def test_a_fragment_on_its_way_holds_up_no_other(
+    bucket: DictBucket, handle: Handle, store: Store
+) -> None:
+    others = [make_fragment(seed) for seed in range(100, 400)]
+    bucket.objects_by_key |= {object_key(f.fragment_id): (f.to_bytes(), 0) for f in others}
+
+    def read_others(_name: str) -> None:
+        handle.before = lambda _: None
+        with ThreadPoolExecutor(1) as pool:
+            for got in pool.map(store.get, [f.fragment_id for f in others]):
+                assert got.fragment_id != FRAGMENT.fragment_id
+
+    handle.before = read_others
+    assert store.get(FRAGMENT.fragment_id).to_bytes() == FRAGMENT.to_bytes()
+
+
 def test_the_cache_stays_below_its_limit_and_what_was_read_stays_readable(
     bucket: DictBucket, tmp_path: Path
 ) -> None:

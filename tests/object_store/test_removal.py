@@ -118,6 +118,20 @@ def test_a_fragment_is_there_whenever_it_was_pushed_during_its_removal(tmp_path:
             servers.assert_everyone_has(PREFIX)
 
 
+def test_a_fragment_is_there_although_two_servers_removed_it_and_one_pushed_it_again(
+    tmp_path: Path,
+) -> None:
+    def remove_and_push(servers: Servers) -> None:
+        servers.adder.remove(PREFIX.fragment_id)
+        put(servers.adder, PREFIX)
+        assert servers.insert(PREFIX)
+
+    for servers in interleaved(tmp_path, PREFIX, "removing", remove_and_push):
+        servers.remove(PREFIX)
+        if servers.at.done:
+            servers.assert_everyone_has(PREFIX)
+
+
 def test_a_prefix_is_there_whenever_something_behind_it_was_pushed_during_its_removal(
     tmp_path: Path,
 ) -> None:

@@ -4,62 +4,24 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 import pytest
 from latentcrdt_server.child_process import ServerProcess
+from typer.testing import CliRunner
 
+from latentcrdt.cli.app import app
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.state import LatentState
 from latentcrdt.errors import ConnectionFailedError
 from latentcrdt.testing.fragments import make_fragment
+from tests.object_store.pushers import Pushers
 from tests.object_store.seaweed import BUCKET, SeaweedFS
 from tests.server.wire import push, wait_until
 
 _prefixes = itertools.count()
-
-
-class Pushers:
-    """Threads that push fragments to servers until they are told to stop; retries are theirs."""
-
-    def __init__(self, urls: list[str], num_threads: int) -> None:
-        self.acknowledged: list[Fragment] = []
-        self.num_failed = 0
-        self._seeds = itertools.count()
-        self._stopping = False
-        self._pool = ThreadPoolExecutor(num_threads)
-        self._running: list[Future[None]] = [
-            self._pool.submit(self._push, urls[n % len(urls)]) for n in range(num_threads)
-        ]
-
-    def wait_for(self, count: int) -> None:
-        """Return once so many have been acknowledged."""
-        wait_until(lambda: len(self.acknowledged) >= count, within_s=60)
-
-    def stop(self) -> None:
-        """End them all, and raise what they met with."""
-        self._stopping = True
-        for pusher in self._running:
-            pusher.result()
-        self._pool.shutdown()
-
-    def _push(self, url: str) -> None:
-        with httpx2.Client(base_url=url, timeout=60) as http:
-            while not self._stopping:
-                fragment = make_fragment(next(self._seeds), seq_len=200)
-                try:
-                    answer = push(http, "s", fragment)
-                except httpx2.TransportError:
-                    self.num_failed += 1
-                    return
-                if answer.status_code == 201:
-                    self.acknowledged.append(fragment)
-                else:
-                    assert answer.status_code in (503, 507), answer.text
-                    self.num_failed += 1
 
 
 @contextmanager
@@ -152,6 +114,13 @@ def test_a_killed_volume_server_takes_nothing_acknowledged_with_it(
             # It pushed nothing, so its cache is empty.
             wait_until(holds(fresh, pushers.acknowledged), within_s=20)
             assert_holds_all(fresh, pushers.acknowledged)
+
+
+@pytest.mark.usefixtures("seaweed")
+def test_a_server_over_a_bucket_keeps_every_promise_of_the_api(tmp_path: Path) -> None:
+    with servers(tmp_path, 1) as (server,):
+        ran = CliRunner().invoke(app, ["conformance", server.url])
+        assert ran.exit_code == 0, ran.stdout
 
 
 @pytest.mark.usefixtures("seaweed")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from latentcrdt.store.object_store.log import SharedLog
 
 MAX_SEGMENTS = 256
-"""An opening reads each; with eight at a time, about half a second on a remote service."""
+"""An opening reads each; many at a time, about half a second on a remote service."""
 
 MAX_WRITERS = 16
 """A refresh lists each."""

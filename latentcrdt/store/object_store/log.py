@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from latentcrdt.core.ids import FragmentId, StateName
@@ -35,7 +35,7 @@ PREFIX = "log/"
 UNION_SUFFIX = "-union"
 """Unions go into a log of their own: a large one must not hold up the commits of small ones."""
 
-READERS = 8
+READERS = 16
 """Segments read at a time: most of a read is waiting for the first byte."""
 
 ATTEMPTS = 5
@@ -183,10 +183,23 @@ class SharedLog:
                 del self._positions[ended]
             positions = dict(self._positions)
         return [
-            info.key
+            key
             for writer in writers - mine
-            for info in self._bucket.objects(f"{PREFIX}{writer}/", after=positions.get(writer, ""))
+            for key in self._list_log(writer, positions.get(writer, ""))
         ]
+
+    def _list_log(self, writer: str, after: str) -> list[str]:
+        """Return the keys that follow a position, and none without those before it.
+
+        A listing is no snapshot: written while it runs, a segment may be in it and its predecessor
+        not. The predecessor was there first, so a second listing has it, unless its write failed
+        or a union covers it.
+        """
+        keys = sorted(info.key for info in self._bucket.objects(f"{PREFIX}{writer}/", after=after))
+        if not _has_gap([after, *keys] if after else keys):
+            return keys
+        again = self._bucket.objects(f"{PREFIX}{writer}/", after=after)
+        return sorted(info.key for info in again if info.key <= keys[-1])
 
     def _read(self, key: str) -> SegmentContents | None:
         data = self._bucket.read(key)
@@ -205,6 +218,15 @@ class SharedLog:
         sequence = self._sequences.get(writer, 0)
         self._sequences[writer] = sequence + 1
         return f"{PREFIX}{writer}/{sequence:012x}"
+
+
+def _has_gap(keys: Sequence[str]) -> bool:
+    """Return whether a number is left out among the sequences of these keys, which ascend."""
+    return len(keys) > 0 and _sequence(keys[-1]) - _sequence(keys[0]) >= len(keys)
+
+
+def _sequence(key: str) -> int:
+    return int(key.rpartition("/")[2], 16)
 
 
 def _writer(key: str) -> str:

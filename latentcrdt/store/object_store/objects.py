@@ -8,7 +8,6 @@ same, to read those that are there in order to compare would cost as much, and t
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,6 +31,7 @@ from latentcrdt.store.durability import io_errors
 from latentcrdt.store.object_file import HEAD_BYTES, map_fragment
 from latentcrdt.store.object_store.bucket import Bucket, ObjectInfo
 from latentcrdt.store.object_store.cache import FragmentCache
+from latentcrdt.store.object_store.keyed_lock import KeyedLock
 from latentcrdt.store.object_store.trash import OBJECTS, Trash, object_key
 
 logger = logging.getLogger(__name__)
@@ -47,14 +47,14 @@ class SharedObjects:
         self._bucket = bucket
         self._trash = trash
         self._cache = cache
-        self._locks = [threading.Lock() for _ in range(256)]
-        """By the first byte of an id: no fragment is fetched twice at a time."""
+        self._moving = KeyedLock()
+        """No fragment is fetched, or sent, twice at a time."""
         self._damaged: dict[FragmentId, ObjectInfo] = {}
         """Out of sight until written again. They stay: a deletion could hit what heals them."""
 
     def publish(self, staged: File, fragment_id: FragmentId) -> bool:
         """Write a verified file's fragment; return whether it was not held."""
-        with self._locks[fragment_id[0]]:
+        with self._moving.hold(fragment_id):
             created = self._held(fragment_id) is None
             self._bucket.put(object_key(fragment_id), staged.map())
             self._damaged.pop(fragment_id, None)
@@ -66,12 +66,12 @@ class SharedObjects:
         cached = self._cache.get(fragment_id)
         if cached is not None:
             return cached
-        with self._locks[fragment_id[0]]:
+        with self._moving.hold(fragment_id):
             return self._cache.get(fragment_id) or self._fetch(fragment_id)
 
     def verify(self, fragment_id: FragmentId) -> None:
         """Hash what the bucket holds, whether it is in the cache or not."""
-        with self._locks[fragment_id[0]]:
+        with self._moving.hold(fragment_id):
             self._fetch(fragment_id)
 
     def header(self, fragment_id: FragmentId) -> FragmentHeader:

@@ -81,7 +81,11 @@ class ObstoreBucket:
         return cls(service)
 
     def put(self, key: str, content: Buffer) -> None:
-        """Write an object; one larger than a part becomes visible when its last part is in."""
+        """Write an object; one larger than a part becomes visible when its last part is in.
+
+        An upload that a crash breaks off leaves parts that no one sees and that cost money: a
+        lifecycle rule of the bucket should delete them.
+        """
         with _service_errors(f"writing {key}"):
             obstore.put(
                 self.service,
