@@ -6,6 +6,7 @@
 #   make matrix  the golden vectors in many environments, one table
 #   make gemma   fetch Gemma-3-270M, whose tests are skipped without it
 #   make simulate  clusters under faults, thousands of seeds
+#   make durability  kills at system calls, failing syncs, full disks, power cuts
 #   make jepsen    servers under faults for ten minutes, judged
 #   make fuzz      decoders and the API under bytes that nobody would send
 #   make mutants plant bugs and see the suite catch them
@@ -18,7 +19,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 # Two processes of two threads each on two cores spend their time waiting for each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check bench simulate jepsen fuzz mutants matrix gemma format clean
+.PHONY: demo test check bench simulate durability jepsen fuzz mutants matrix gemma format clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/latentcrdt demo
@@ -39,6 +40,10 @@ bench: $(VENV)/dev.stamp
 simulate: $(VENV)/dev.stamp
 	$(BIN)/python -m scripts.simulate --seeds 20000
 
+# Some faults need root: strace, loop devices, mounts. What could not run is said.
+durability: $(VENV)/dev.stamp
+	$(BIN)/python -m scripts.durability
+
 jepsen: $(VENV)/dev.stamp
 	$(BIN)/python -m scripts.jepsen $(ARGS)
 
@@ -46,7 +51,7 @@ fuzz: $(VENV)/dev.stamp
 	$(BIN)/python -m scripts.fuzz --seconds 60 $(ARGS)
 
 mutants: $(VENV)/dev.stamp
-	$(BIN)/python scripts/mutants.py
+	$(BIN)/python -m scripts.mutants $(ARGS)
 
 # Foreign processors are emulated with Debian's qemu-user and mmdebstrap, where they are installed.
 matrix: $(VENV)/dev.stamp

@@ -9,6 +9,8 @@ from random import Random
 
 from latentcrdt.core.ids import StateName
 from latentcrdt.core.state import LatentState
+from latentcrdt.replication.anti_entropy import synchronise
+from latentcrdt.replication.local_peer import LocalPeer
 from latentcrdt.replication.replica import Replica
 from latentcrdt.store.directory import DirectoryStore
 from latentcrdt.store.memory import MemoryStore
@@ -44,8 +46,7 @@ def bit_rot(num_objects: int) -> Row:
         row.broken += [f"{i}: not found" for i in fragments if i not in found]
         if list(store.ids()) or kept_aside != num_objects:
             row.broken.append(f"expected all in quarantine, got {kept_aside}")
-        for fragment_id in replica.missing(replica.state(STATE)):
-            replica.push(STATE, peer.fragment(fragment_id))
+        synchronise(LocalPeer(replica), LocalPeer(peer))
         row.broken += [str(f.problem) for f in scrub(store) if f.problem is not None]
         if set(store.ids()) != set(fragments) or replica.state(STATE) != LatentState(fragments):
             row.broken.append("not healed")

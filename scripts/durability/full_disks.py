@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 from latentcrdt.core.state import LatentState
@@ -16,7 +16,9 @@ from latentcrdt.testing.fragments import make_fragment
 from scripts.durability.promises import Promises
 from scripts.durability.row import Row
 from scripts.durability.simulated import NAMES
-from scripts.durability.volumes import FILE_SYSTEMS, make_image, missing, mounted
+from scripts.durability.volumes import FILE_SYSTEMS, VolumeError, make_image, missing, mounted
+
+FAULT = "disk full during a push"
 
 STEP = 4096
 """Bytes by which the room left for a push grows from one trial to the next: a block."""
@@ -29,28 +31,30 @@ TMPFS_OPTIONS = {"tmpfs": "size=4m", "tmpfs without inodes": "size=64m,nr_inodes
 
 def full_disks() -> Iterator[Row]:
     """Fill up an ext4 and two tmpfs, from no room at all to room enough for one fragment."""
-    ext4 = FILE_SYSTEMS[0]
-    row = Row("disk full during a push", f"{ext4.name}, {ext4.megabytes} MB", missing=ext4.missing)
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as folder:
+        ext4, image = FILE_SYSTEMS[0], Path(folder) / "image"
+        row = Row(FAULT, f"{ext4.name}, {ext4.megabytes} MB", missing=ext4.missing)
         if not row.missing:
-            image = Path(folder) / "image"
             make_image(ext4, image)
-            at = Path(folder) / "at"
-            root = stack.enter_context(mounted(ext4.name, str(image), ext4.mount_options, at))
-            _fill(root, row)
-    yield row
+            _try(row, ext4.name, str(image), ext4.mount_options)
+        yield row
     for name, options in TMPFS_OPTIONS.items():
-        row = Row("disk full during a push", name, missing=missing())
+        row = Row(FAULT, name, missing=missing())
         if not row.missing:
-            with (
-                tempfile.TemporaryDirectory() as folder,
-                mounted("tmpfs", "none", options, Path(folder) / "at") as root,
-            ):
-                _fill(root, row, inodes="nr_inodes" in options)
+            _try(row, "tmpfs", "none", options)
         yield row
 
 
-def _fill(root: Path, row: Row, *, inodes: bool = False) -> None:
+def _try(row: Row, kind: str, source: str, options: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with mounted(kind, source, options, Path(folder) / "at") as root:
+                _fill(root, row, inodes="nr_inodes" in options)
+        except VolumeError as error:
+            row.missing = str(error)
+
+
+def _fill(root: Path, row: Row, *, inodes: bool) -> None:
     fragments = {
         f.fragment_id: f for f in (make_fragment(n, seq_len=400) for n in range(NUM_STEPS))
     }

@@ -21,7 +21,14 @@ from scripts.durability.plants import planted
 from scripts.durability.promises import Promises
 from scripts.durability.row import Row
 from scripts.durability.simulated import NAMES
-from scripts.durability.volumes import FILE_SYSTEMS, FileSystem, copy_image, make_image, mounted
+from scripts.durability.volumes import (
+    FILE_SYSTEMS,
+    FileSystem,
+    VolumeError,
+    copy_image,
+    make_image,
+    mounted,
+)
 
 CONTROL = "no file is synced"
 """The planted bug that shows that this way of cutting the power loses things."""
@@ -39,7 +46,10 @@ def power_cuts(num_cuts: int) -> Iterator[Row]:
                 is_control=plant is not None,
             )
             if not row.missing:
-                _cut(file_system, row, num_cuts if plant is None else min(5, num_cuts), plant)
+                try:
+                    _cut(file_system, row, num_cuts if plant is None else min(5, num_cuts), plant)
+                except VolumeError as error:
+                    row.missing = str(error)
             yield row
 
 

@@ -113,11 +113,16 @@ def strike_all(
         place = Path(folder)
         made, promised = place / "made", Promises()
         scene.prepare(made, promised)
-        calls = _calls_of(scene, made, place)
+        try:
+            calls = _calls_of(scene, made, place)
+        except PermissionError as error:
+            row.missing = str(error)
+            return
         for call, count in calls.items():
             if only is not None and call not in only:
                 continue
-            for number in points(count)[:: max(1, count - 1) if sparse else 1]:
+            struck = points(count)
+            for number in sorted({struck[0], struck[-1]}) if sparse else struck:
                 promises = deepcopy(promised)
                 for fragment_id in IDS:
                     promises.ask(NAMES[0], LatentState([fragment_id]))

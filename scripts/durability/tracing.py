@@ -15,7 +15,7 @@ from scripts.durability.victim import Victim
 
 STRACE = shutil.which("strace")
 
-MISSING = "" if STRACE else "strace is not installed (apt-get install strace)"
+MISSING = "" if STRACE else "no strace (apt-get install strace); tests/store/test_kill.py does less"
 
 STRIDE_ABOVE = 40
 """Of a call made more often than this (256 shards are made, and listed), so many are struck."""

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+class VolumeError(Exception):
+    """Raised when this machine does not make or mount what was asked, as in most containers."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileSystem:
     """A kind of file system that can be made in an image file."""
@@ -68,4 +72,5 @@ def mounted(kind: str, source: str, options: str, at: Path) -> Iterator[Path]:
 def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
+        reason, _, _ = done.stderr.strip().partition("\n")
+        raise VolumeError(reason or command[0])

@@ -82,6 +82,24 @@ def test_a_failed_sync_fails_the_insert_and_stops_all_writes(
     store.close()
 
 
+def test_a_directory_that_cannot_be_opened_to_sync_it_is_no_strike(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+
+    def no_descriptor(path: Path, flags: int, *mode: int) -> int:
+        if flags & os.O_DIRECTORY:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(path, flags, *mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", no_descriptor)
+        with pytest.raises(StoreFailedError, match="not tried"):
+            put(store, NEW)
+    assert list(store.ids()) == [HELD.fragment_id]
+    assert put(store, NEW)
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 @pytest.mark.parametrize("call", ["open", "write", "link"])
 def test_a_full_disk_refuses_a_put_and_takes_the_next_one(

@@ -1,0 +1,70 @@
+"""Plant bugs, one at a time, in a copy of the project, and see that the suite catches each.
+
+Exits non-zero if a mutant survives, or no longer applies because the code it changes has moved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from scripts.mutants import core, elsewhere, object_store, render, replication, server, store
+from scripts.mutants.mutant import Mutant
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MUTANTS = tuple(
+    mutant
+    for area in (core, render, store, object_store, replication, server, elsewhere)
+    for mutant in area.MUTANTS
+)
+
+COPIED = ("latentcrdt", "server", "tests", "docs", "scripts", "pyproject.toml", "README.md")
+
+
+def survives(mutant: Mutant, folder: Path) -> bool:
+    """Run the mutant's tests in a fresh copy that has the bug; return whether they all pass."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    file = folder / mutant.file
+    text = file.read_text(encoding="utf-8")
+    if text.count(mutant.old) != 1:
+        sys.exit(f"{mutant.name}: expected the code once in {mutant.file}, update this script")
+    file.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+    path = os.pathsep.join([str(folder), str(folder / "server")])
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    command += mutant.tests.split()
+    run = subprocess.run(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, capture_output=True, check=False
+    )
+    if run.returncode not in (0, 1):
+        sys.exit(f"{mutant.name}: the tests did not run\n{run.stdout.decode()[-2000:]}")
+    return run.returncode == 0
+
+
+def main() -> None:
+    """Try every mutant whose name contains the words given; print a table; exit 1 on a survivor."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("words", nargs="*", help="only mutants whose name contains all of these")
+    words = parser.parse_args().words
+    chosen = [m for m in MUTANTS if all(word in m.name for word in words)]
+    survivors = 0
+    for mutant in chosen:
+        with tempfile.TemporaryDirectory() as folder:
+            lived = survives(mutant, Path(folder))
+        survivors += lived
+        print(f"{'SURVIVED' if lived else 'caught  '}  {mutant.name}", flush=True)
+    print(f"{len(chosen) - survivors} of {len(chosen)} mutants caught")
+    sys.exit(1 if survivors or not chosen else 0)
+
+
+if __name__ == "__main__":
+    main()

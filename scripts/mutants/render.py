@@ -1,0 +1,64 @@
+"""Bugs in the render and its engines."""
+
+from __future__ import annotations
+
+from scripts.mutants.mutant import Mutant
+
+MUTANTS = (
+    Mutant(
+        "rotation sign, reference",
+        "latentcrdt/render/reference.py",
+        "a * c - b * s",
+        "a * c + b * s",
+        "tests/render/test_engines.py",
+    ),
+    Mutant(
+        "rotation sign, torch",
+        "latentcrdt/render/torch_engine.py",
+        "self._turned_first.addcmul_(self._second, sin, value=-1)",
+        "self._turned_first.addcmul_(self._second, sin)",
+        "tests/render/test_engines.py",
+    ),
+    Mutant(
+        "tables of 24 bits for every dtype",
+        "latentcrdt/render/tables.py",
+        "{Dtype.BF16: 16, Dtype.F16: 13, Dtype.F32: 24}",
+        "dict.fromkeys(Dtype, 24)",
+        "tests/render/test_reals.py tests/render/test_engines.py",
+    ),
+    Mutant(
+        "nothing is flushed",
+        "latentcrdt/render/bits.py",
+        "limit = SMALLEST_KEY[dtype] - 1",
+        "limit = -1",
+        "tests/render/test_engines.py",
+    ),
+    Mutant(
+        "keys at delta 0 are computed instead of copied",
+        "latentcrdt/render/sources.py",
+        "self._table_rows[deltas != 0] = table_rows",
+        "self._table_rows[:] = 0",
+        "tests/render/test_stream.py",
+    ),
+    Mutant(
+        "norms summed by numpy instead of folded",
+        "latentcrdt/render/sort_key.py",
+        "np.sqrt(fold(squares))",
+        "np.sqrt(squares.sum(axis=0, dtype=np.float32))",
+        "tests/render/test_sort_key.py",
+    ),
+    Mutant(
+        "NaN in K accepted",
+        "latentcrdt/render/sort_key.py",
+        "if int((bits & mask).max()) > limit:",
+        "if int((bits & mask).max()) > limit + mask:",
+        "tests/render/test_sort_key.py",
+    ),
+    Mutant(
+        "base of a table not rounded to binary32",
+        "latentcrdt/render/inv_freq.py",
+        "SIGNIFICANT_BITS_32) for e in exponents",
+        "20) for e in exponents",
+        "tests/render/test_inv_freq.py",
+    ),
+)
