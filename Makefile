@@ -8,6 +8,7 @@
 #   make simulate  clusters under faults, thousands of seeds
 #   make durability  kills at system calls, failing syncs, full disks, power cuts
 #   make jepsen    servers under faults for ten minutes, judged
+#   make soak      memory and open files of two servers at work for ten minutes
 #   make fuzz      decoders and the API under bytes that nobody would send
 #   make mutants plant bugs and see the suite catch them
 
@@ -19,7 +20,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 # Two processes of two threads each on two cores spend their time waiting for each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check bench simulate durability jepsen fuzz mutants matrix gemma format clean
+.PHONY: demo test check bench simulate durability jepsen soak fuzz mutants matrix gemma format clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/latentcrdt demo
@@ -46,6 +47,9 @@ durability: $(VENV)/dev.stamp
 
 jepsen: $(VENV)/dev.stamp
 	$(BIN)/python -m scripts.jepsen $(ARGS)
+
+soak: $(VENV)/dev.stamp
+	$(BIN)/python -m scripts.soak $(ARGS)
 
 fuzz: $(VENV)/dev.stamp
 	$(BIN)/python -m scripts.fuzz --seconds 60 $(ARGS)

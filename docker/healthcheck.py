@@ -1,3 +1,4 @@
+# noqa: INP001 - a program, no module
 """Exit with 0 if the server of this container takes pushes, with 1 if not."""
 
 import os

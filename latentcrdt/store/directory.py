@@ -29,6 +29,7 @@ from latentcrdt.store.disk import Disk, Kind
 from latentcrdt.store.durability import Durability, io_errors
 from latentcrdt.store.membership_log import MembershipLog
 from latentcrdt.store.objects import ObjectTree
+from latentcrdt.store.protocol import Damage
 from latentcrdt.store.system_disk import SystemDisk
 from latentcrdt.store.upload import DirectoryUpload
 
@@ -58,7 +59,8 @@ class DirectoryStore:
             with io_errors(f"making {root} private"):
                 self._disk.make_private(root)
             opened.enter_context(self._disk.hold_lock(root / ".lock"))
-            quarantine, states = root / "quarantine", root / "states"
+            self._quarantine = quarantine = root / "quarantine"
+            states = root / "states"
             for directory in (self._staging.parent, root / "obj", states, quarantine):
                 self._refuse_symlink(directory)
                 self._durability.make_directory(directory)
@@ -129,6 +131,12 @@ class DirectoryStore:
     def refresh(self) -> dict[StateName, LatentState]:
         """Return nothing: the lock keeps other processes out."""
         return {}
+
+    def damage(self) -> Damage:
+        """Return how much is in quarantine, and what was passed over when the store was opened."""
+        with io_errors(f"listing {self._quarantine}"):
+            kept = self._disk.list(self._quarantine)
+        return Damage(len(kept), self._log.num_bytes_passed_over)
 
     def close(self) -> None:
         """Refuse further writes and let go of the lock; fragments in hand stay readable."""

@@ -40,6 +40,8 @@ class MembershipLog:
         self._durability = durability
         self._disk = durability.disk
         self._commits = GroupCommit(self._commit)
+        self.num_bytes_passed_over = 0
+        """Of the segments that were loaded: no record there that verifies."""
         self._num_segments = 0
         """Segments that this boot has named so far."""
         self._segment: File | None = None
@@ -60,6 +62,7 @@ class MembershipLog:
                 found = scan_segment(self._read(path))
             if found.num_bytes_skipped:
                 damaged.add(path)
+                self.num_bytes_passed_over += found.num_bytes_skipped
                 logger.warning(
                     "passed over %d bytes of %s: no record there that verifies",
                     found.num_bytes_skipped,

@@ -14,6 +14,7 @@ from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.reader import FragmentReader
 from latentcrdt.core.state import LatentState
 from latentcrdt.errors import FragmentNotFoundError, StoreFailedError
+from latentcrdt.store.protocol import Damage
 
 
 class MemoryStore:
@@ -75,6 +76,10 @@ class MemoryStore:
     def refresh(self) -> dict[StateName, LatentState]:
         """Return nothing: no other process can reach this memory."""
         return {}
+
+    def damage(self) -> Damage:
+        """Return nothing: memory that fails is the machine's end."""
+        return Damage(0, 0)
 
     def close(self) -> None:
         """Refuse further writes."""

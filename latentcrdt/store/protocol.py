@@ -8,6 +8,7 @@ it and runs on every store.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -16,6 +17,17 @@ from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.state import LatentState
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What a store found damaged, for a person to look at. Zero on a sound disk."""
+
+    num_quarantined: int
+    """Objects and logs that were taken out of use, and are kept."""
+    num_bytes_passed_over: int
+    """Bytes of memberships, as of this opening, in which no record verifies: at the end of a log a
+    write that a crash cut short, anywhere else damage."""
 
 
 class Upload(Protocol):
@@ -85,6 +97,9 @@ class Store(Protocol):
 
         Nothing, in a store that one process has to itself.
         """
+
+    def damage(self) -> Damage:
+        """Return what was found damaged and not cleared away by a person since."""
 
     def close(self) -> None:
         """Release locks and files; whatever was acknowledged is already durable."""

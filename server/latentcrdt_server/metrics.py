@@ -66,7 +66,12 @@ class Metrics:
         )
         self.quarantined_files = Gauge(
             "latentcrdt_quarantined_files",
-            "Files found damaged and kept for a person to look at.",
+            "Fragments and logs found damaged and kept for a person to look at.",
+            registry=r,
+        )
+        self.passed_over_bytes = Gauge(
+            "latentcrdt_passed_over_bytes",
+            "Bytes of memberships, found at the last start, in which no record verifies.",
             registry=r,
         )
         self.disk_available_bytes = Gauge(

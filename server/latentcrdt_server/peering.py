@@ -17,6 +17,7 @@ from latentcrdt.core.sync.peer import Peer
 from latentcrdt.errors import InternalError, LatentCRDTError
 from latentcrdt.replication.anti_entropy import synchronise
 from latentcrdt_server.documents import PeerDocument
+from latentcrdt_server.peer_metrics import without_credentials
 
 LONGEST_WAIT_S = 15.0
 """Between rounds with a peer that does not answer."""
@@ -40,7 +41,7 @@ class Neighbour:
         self._compare_at = 0.0
         self._failed_in_a_row = 0
         self._document: PeerDocument = {
-            "url": url,
+            "url": without_credentials(url),
             "is_equal": None,
             "last_contact": None,
             "error": None,
@@ -67,7 +68,7 @@ class Neighbour:
                     self._note_failure(error)
                 except Exception:
                     # A bug must not end the thread unseen: the peer would look equal for ever.
-                    log.exception("cannot synchronise", peer=self._url)
+                    log.exception("cannot synchronise", peer=self._document["url"])
                     self._note_failure(InternalError("a bug; the log has its traceback"))
                 self._wake.wait(self._wait_s())
 
@@ -99,7 +100,7 @@ class Neighbour:
             report = log.warning if failures else log.debug
             report(
                 "synchronised",
-                peer=self._url,
+                peer=self._document["url"],
                 taken=done.taken.num_copied,
                 given=done.given.num_copied,
                 left=len(failures),
@@ -117,7 +118,9 @@ class Neighbour:
 
     def _note_failure(self, error: LatentCRDTError) -> None:
         if not self._failed_in_a_row:
-            log.warning("cannot synchronise", peer=self._url, code=error.code, error=str(error))
+            log.warning(
+                "cannot synchronise", peer=self._document["url"], code=error.code, error=str(error)
+            )
         self._failed_in_a_row += 1
         self._document = {**self._document, "is_equal": None, "error": error.code}
 

@@ -22,6 +22,8 @@ def test_a_push_under_way_is_taken_in_and_nothing_new(tmp_path: Path) -> None:
         wait_until(lambda: any(p.stat().st_size for p in staging.glob("*/*")))
         process.terminate()
         wait_until(lambda: refuses(process.address))
+        # uvicorn says so once it is past everything that it could cut off.
+        wait_until(lambda: "Waiting for connections to close" in process.log_path.read_text())
         wire.send(data[len(data) // 2 :])
         answer = wire.answer()
         assert answer.status == 201
@@ -35,7 +37,8 @@ def test_a_push_under_way_is_taken_in_and_nothing_new(tmp_path: Path) -> None:
 def test_a_push_that_never_ends_is_given_up_in_time(tmp_path: Path) -> None:
     data = make_fragment(1, seq_len=100_000).to_bytes()
     with (
-        ServerProcess(tmp_path / "data", shutdown_timeout_s=1) as process,
+        # Without the first limit, the second would end it only after the test has lost patience.
+        ServerProcess(tmp_path / "data", shutdown_timeout_s=1, body_timeout_s=600) as process,
         Wire(process) as wire,
     ):
         length = f"Content-Length: {len(data)}"

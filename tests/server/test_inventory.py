@@ -10,6 +10,7 @@ from latentcrdt_server.inventory import Holdings, Inventory
 
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
+from latentcrdt.core.sync.feed import Cursor, FeedPage
 from latentcrdt.errors import StateRetractedError, StoreFailedError
 from latentcrdt.replication.replica import Replica
 from latentcrdt.store.memory import MemoryStore
@@ -108,3 +109,31 @@ def test_a_count_that_takes_long_goes_on_at_the_next(monkeypatch: pytest.MonkeyP
     left = [counted.count(replica).num_unmeasured for _ in range(len(FRAGMENTS) + 1)]
     assert left == [5, 4, 3, 2, 1, 0, 0]
     assert counted.count(replica) == walked(replica)
+
+
+def test_a_lost_member_is_forgotten_with_its_state() -> None:
+    store = CountingStore()
+    replica, counted = Replica(store), Inventory(store)
+    replica.push(STATES[0], FRAGMENTS[0])
+    store.fails = True
+    assert counted.count(replica).num_unmeasured == 1
+    replica.retract(STATES[0])
+    assert counted.count(replica) == Holdings(0, 0, 0, 0)
+
+
+def test_a_count_reads_the_feed_from_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    replica, counted = Replica(store), Inventory(store)
+    asked: list[Cursor | None] = []
+    changes = replica.changes
+
+    def watched(after: Cursor | None = None) -> FeedPage:
+        asked.append(after)
+        return changes(after)
+
+    monkeypatch.setattr(replica, "changes", watched)
+    replica.push(STATES[0], FRAGMENTS[0])
+    counted.count(replica)
+    end = changes().cursor
+    counted.count(replica)
+    assert asked == [None, end]

@@ -20,6 +20,8 @@ from tests.server.conftest import FreshFragment
 from tests.server.guards import client_of, write_tokens
 from tests.server.wire import Wire, memory_bytes, push, stored, wait_until
 
+SOUND = {"status": "ready", "quarantined_files": 0, "passed_over_bytes": 0}
+
 
 def read_metrics(http: httpx2.Client) -> dict[str, float]:
     """Return every sample by its name and labels, as they are spelt."""
@@ -30,7 +32,7 @@ def read_metrics(http: httpx2.Client) -> dict[str, float]:
 def test_alive_and_ready_leave_no_trace(http: httpx2.Client, data_dir: Path) -> None:
     before = http.get("/v1/states").json(), stored(data_dir)
     assert http.get("/healthz").json() == {"status": "ok"}
-    assert http.get("/readyz").json() == {"status": "ready", "quarantined_files": 0}
+    assert http.get("/readyz").json() == SOUND
     assert (http.get("/v1/states").json(), stored(data_dir)) == before
 
 
@@ -52,7 +54,7 @@ def test_what_was_found_damaged_is_told_until_it_is_taken_away(tmp_path: Path) -
         assert push(http, "s", fragment).status_code == 201
     (data / "obj" / name[:2] / name).write_bytes(fragment.to_bytes()[:-1])
     with ServerProcess(data) as process, httpx2.Client(base_url=process.url) as http:
-        assert http.get("/readyz").json() == {"status": "ready", "quarantined_files": 1}
+        assert http.get("/readyz").json() == SOUND | {"quarantined_files": 1}
         assert read_metrics(http)["latentcrdt_quarantined_files"] == 1
         # The member stays, and is missing: it is not counted as held.
         assert read_metrics(http)["latentcrdt_fragments"] == 1
@@ -64,6 +66,19 @@ def test_what_was_found_damaged_is_told_until_it_is_taken_away(tmp_path: Path) -
         (kept,) = (data / "quarantine").iterdir()
         kept.unlink()
         assert read_metrics(http)["latentcrdt_quarantined_files"] == 0
+
+
+def test_bytes_of_memberships_that_say_nothing_are_told(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with ServerProcess(data) as process, httpx2.Client(base_url=process.url) as http:
+        assert push(http, "s", make_fragment(1)).status_code == 201
+    (segment,) = (data / "states").iterdir()
+    with segment.open("ab") as file:
+        file.write(b"torn by a crash")
+    with ServerProcess(data) as process, httpx2.Client(base_url=process.url) as http:
+        assert http.get("/readyz").json() == SOUND | {"passed_over_bytes": 15}
+        assert read_metrics(http)["latentcrdt_passed_over_bytes"] == 15
+        assert len(http.get("/v1/states/s").json()["members"]) == 1
 
 
 def test_metrics_count_what_happened(http: httpx2.Client, state: str, fresh: FreshFragment) -> None:

@@ -64,6 +64,8 @@ class SharedLog:
         self._positions: dict[str, str] = {}
         """The key of the last segment of each writer whose content ``_states`` holds."""
         self._damaged: set[str] = set()
+        self.num_bytes_passed_over = 0
+        """Of the segments that were read: no record there that verifies."""
         self._appended: Counter[str] = Counter()
         """Segments read or written since the last union, by writer."""
 
@@ -119,6 +121,7 @@ class SharedLog:
                     self._appended[writer] += 1
                     if contents.num_bytes_skipped:
                         self._damaged.add(key)
+                        self.num_bytes_passed_over += contents.num_bytes_skipped
         return found
 
     def write_union(self) -> dict[str, str]:

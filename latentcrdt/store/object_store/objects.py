@@ -103,6 +103,11 @@ class SharedObjects:
             if self._damaged.get(fragment_id) != info:
                 yield fragment_id
 
+    @property
+    def num_damaged(self) -> int:
+        """How many are out of sight, as far as this process has looked."""
+        return len(self._damaged)
+
     def remove(self, fragment_id: FragmentId) -> None:
         """Move a fragment to the trash."""
         self._trash.discard(fragment_id)

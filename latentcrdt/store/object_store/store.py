@@ -36,6 +36,7 @@ from latentcrdt.store.object_store.log import SharedLog
 from latentcrdt.store.object_store.objects import SharedObjects
 from latentcrdt.store.object_store.trash import Trash
 from latentcrdt.store.object_store.upload import ObjectUpload
+from latentcrdt.store.protocol import Damage
 
 logger = logging.getLogger(__name__)
 
@@ -132,6 +133,10 @@ class ObjectStore:
                 # What was read must reach the caller; the rest is tried again.
                 logger.warning("tidying the bucket failed: %s", error)
             return deltas
+
+    def damage(self) -> Damage:
+        """Return what this process has found out of order in the bucket."""
+        return Damage(self._objects.num_damaged, self._log.num_bytes_passed_over)
 
     def close(self) -> None:
         """Refuse further writes and delete the cache; what is in hand stays readable."""

@@ -13,7 +13,6 @@ from latentcrdt_server.negotiation import answer
 from latentcrdt_server.openapi import problems
 from latentcrdt_server.peer_metrics import PeerMetrics
 from latentcrdt_server.probe import probe
-from latentcrdt_server.quarantine import num_quarantined
 from latentcrdt_server.service import Service, ServiceArg
 
 router = APIRouter(tags=["operations"])
@@ -30,6 +29,8 @@ class ReadyDocument(StatusDocument):
 
     quarantined_files: int
     """Found damaged, and kept for a person to look at."""
+    passed_over_bytes: int
+    """Of memberships, at the last start: in a place where no record verifies."""
 
 
 @router.get("/healthz", response_model=StatusDocument)
@@ -46,8 +47,13 @@ async def healthz(request: Request) -> Response:
 def readyz(request: Request, service: ServiceArg) -> Response:
     """Prove that the store takes bytes and gives them back."""
     probe(service.store)
-    quarantined = num_quarantined(service.settings.data_dir)
-    return answer(request, ReadyDocument(status="ready", quarantined_files=quarantined))
+    damage = service.store.damage()
+    document = ReadyDocument(
+        status="ready",
+        quarantined_files=damage.num_quarantined,
+        passed_over_bytes=damage.num_bytes_passed_over,
+    )
+    return answer(request, document)
 
 
 @router.get("/metrics", response_class=Response)
@@ -68,13 +74,16 @@ def _measure(service: Service) -> None:
     gauges.unmeasured_fragments.set(holdings.num_unmeasured)
     gauges.inflight_push_bytes.set(service.pushes.num_admitted)
     gauges.inflight_streams.set(service.streams.num_admitted)
-    gauges.quarantined_files.set(num_quarantined(data_dir))
     try:
-        disk = shutil.disk_usage(data_dir)
-    except OSError:
+        disk, damage = shutil.disk_usage(data_dir), service.store.damage()
+    except OSError:  # StoreFailedError is one
         # A disk that fails must not take the other metrics with it.
         gauges.disk_available_bytes.set(math.nan)
         gauges.disk_size_bytes.set(math.nan)
+        gauges.quarantined_files.set(math.nan)
+        gauges.passed_over_bytes.set(math.nan)
     else:
         gauges.disk_available_bytes.set(disk.free)
         gauges.disk_size_bytes.set(disk.total)
+        gauges.quarantined_files.set(damage.num_quarantined)
+        gauges.passed_over_bytes.set(damage.num_bytes_passed_over)
