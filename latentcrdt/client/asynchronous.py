@@ -51,8 +51,9 @@ T = TypeVar("T")
 class AsyncClient:
     """A server's states, from an event loop: `Client` with ``await`` before every call.
 
-    Hashing and rendering run in worker threads. Progress is reported on the loop's thread, except
-    where a file is written.
+    Rendering runs in worker threads. Progress is reported on the loop's thread, except where a file
+    is written. Bodies go through the HTTP library, which is slower than what `Client` does with
+    large ones.
     """
 
     def __init__(

@@ -13,10 +13,12 @@ import stamina
 
 from latentcrdt.client import calls, flows, sync_calls
 from latentcrdt.client.answers import retry_delay
-from latentcrdt.client.body import Progress
+from latentcrdt.client.body import FragmentBody, Progress
 from latentcrdt.client.calls import Call
+from latentcrdt.client.direct import DirectConnections, is_reached_directly
 from latentcrdt.client.flows import Download, Flow, Step, Work
 from latentcrdt.client.fragment_cache import FragmentCache
+from latentcrdt.client.intake import Intake
 from latentcrdt.client.local_flows import Sources, render_locally
 from latentcrdt.client.values import PeerStatus, PushResult, StateListing, StateSummary
 from latentcrdt.client.wire import (
@@ -84,6 +86,8 @@ class Client:
             max_render_bytes,
         )
         self._http = httpx2.Client(**self._settings.http_options())
+        url = self._http.base_url
+        self._direct = DirectConnections(url, self._settings) if is_reached_directly(url) else None
 
     def states(self) -> list[StateSummary]:
         """Return the names, roots and sizes of all states."""
@@ -195,6 +199,8 @@ class Client:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+        if self._direct is not None:
+            self._direct.close()
 
     def __enter__(self) -> Self:
         return self
@@ -242,11 +248,18 @@ class Client:
         # httpx2 says bytes, and passes any buffer on to h11, which copies it once.
         body: Any = step.body if isinstance(step, Call) else None
         request = build_request(self._http, exchange, body)
+        is_large = isinstance(step, Download) or isinstance(body, FragmentBody)
+        if is_large and self._direct is not None:
+            self._direct.exchange(request, body, exchange.intake)
+        else:
+            self._exchange(request, exchange.intake)
+        return exchange.intake.finish()
+
+    def _exchange(self, request: httpx2.Request, intake: Intake[Any]) -> None:
         with (
             connection_errors(request),
             closing(self._http.send(request, stream=True)) as response,
         ):
-            exchange.intake.begin(head_of(response))
+            intake.begin(head_of(response))
             for data in response.iter_raw():
-                exchange.intake.feed(data)
-        return exchange.intake.finish()
+                intake.feed(data)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Generic, NoReturn, Protocol, TypeVar
 
 from latentcrdt.client.answers import Answer, error_of
+from latentcrdt.core.encoding import Buffer
 from latentcrdt.errors import TooLargeError, UnexpectedAnswerError
 
 T = TypeVar("T")
@@ -23,10 +24,20 @@ MAX_PROBLEM_BYTES = 2**20
 """A problem document names ids and classes; no error needs more."""
 
 
+NO_ROOM = memoryview(b"")
+"""Said where bytes may lie anywhere until they are fed."""
+
+
 class Receiver(Protocol[T_co]):
     """Something that is made from a body's bytes as they come."""
 
-    def feed(self, data: bytes) -> None:
+    def room(self) -> memoryview:
+        """Return memory for exactly what is to come, as far as it is known, or ``NO_ROOM``.
+
+        Bytes may be read into it, from its start, and then fed as slices of it without a copy.
+        """
+
+    def feed(self, data: Buffer) -> None:
         """Take the next bytes; raises what they deserve, at once."""
 
     def finish(self) -> T_co:
@@ -42,7 +53,10 @@ class Intake(Protocol[T_co]):
     def begin(self, head: Answer) -> None:
         """Take the status and headers of this attempt's answer."""
 
-    def feed(self, data: bytes) -> None:
+    def room(self) -> memoryview:
+        """Return where the next bytes may be read to, as `Receiver.room`."""
+
+    def feed(self, data: Buffer) -> None:
         """Take the next bytes of the body."""
 
     def finish(self) -> T_co:
@@ -66,7 +80,11 @@ class DocumentIntake(Generic[T]):
         self._head, self._body = head, bytearray()
         _check_encoding(head)
 
-    def feed(self, data: bytes) -> None:
+    def room(self) -> memoryview:
+        """Return nothing: how long a document is shows at its end."""
+        return NO_ROOM
+
+    def feed(self, data: Buffer) -> None:
         """Gather, up to a limit."""
         limit = MAX_DOCUMENT_BYTES if self._head.is_success else MAX_PROBLEM_BYTES
         self._body += data
@@ -116,7 +134,13 @@ class StreamIntake(Generic[T]):
             self._problem = DocumentIntake(_refuse)
             self._problem.begin(head)
 
-    def feed(self, data: bytes) -> None:
+    def room(self) -> memoryview:
+        """Return the receiver's; nothing for a problem."""
+        if self._problem is not None or self._receiver is None:
+            return NO_ROOM
+        return self._receiver.room()
+
+    def feed(self, data: Buffer) -> None:
         """Pass the bytes on, and count them."""
         if self._problem is not None:
             self._problem.feed(data)

@@ -7,6 +7,8 @@ from typing import BinaryIO
 
 from latentcrdt.client.answers import Answer
 from latentcrdt.client.body import Meter
+from latentcrdt.client.intake import NO_ROOM
+from latentcrdt.client.result_memory import result_memory
 from latentcrdt.core.container import body_offset
 from latentcrdt.core.digester import RunDigester
 from latentcrdt.core.encoding import Buffer, digest
@@ -30,16 +32,21 @@ class FragmentReceiver:
         self._stop = 0
         self._meter = meter
 
-    def feed(self, data: bytes) -> None:
+    def room(self) -> memoryview:
+        """Return the rest of the body's memory."""
+        return self._body[self._stop :]
+
+    def feed(self, data: Buffer) -> None:
         """Verify the next bytes and keep those of the body."""
         self._reader.feed(data)
         header = self._reader.header
         if header is not None:
             if not self._body.nbytes:
-                self._body = memoryview(bytearray(header.body_bytes))
+                self._body = result_memory(header.body_bytes)
             start = self._stop
             self._stop = self._reader.num_bytes - body_offset(len(header.encoded))
-            self._body[start : self._stop] = data[len(data) - (self._stop - start) :]
+            if not _is_within(data, self._body):
+                self._body[start : self._stop] = data[len(data) - (self._stop - start) :]
         self._meter.report(self._reader.num_bytes)
 
     def finish(self) -> Fragment:
@@ -60,7 +67,11 @@ class FragmentFileReceiver:
         file.seek(0)
         file.truncate()
 
-    def feed(self, data: bytes) -> None:
+    def room(self) -> memoryview:
+        """Return nothing: the bytes stay nowhere in memory."""
+        return NO_ROOM
+
+    def feed(self, data: Buffer) -> None:
         """Verify the next bytes, then write them."""
         self._reader.feed(data)
         self._file.write(data)
@@ -77,7 +88,11 @@ class SinkReceiver:
     def __init__(self, write: Callable[[Buffer], None]) -> None:
         self._write = write
 
-    def feed(self, data: bytes) -> None:
+    def room(self) -> memoryview:
+        """Return nothing: the bytes stay nowhere in memory."""
+        return NO_ROOM
+
+    def feed(self, data: Buffer) -> None:
         """Pass the next bytes on."""
         self._write(data)
 
@@ -104,12 +119,17 @@ class RenderReceiver:
         self._body = memoryview(b"")
         self._stop = 0
 
-    def feed(self, data: bytes) -> None:
+    def room(self) -> memoryview:
+        """Return the rest of the body's memory."""
+        return self._body[self._stop :]
+
+    def feed(self, data: Buffer) -> None:
         """Take the next bytes: of the plan first, then of the body."""
         piece = self._reader.feed(data)
         if self._reader.plan is not None:
             start, self._stop = self._stop, self._stop + len(piece)
-            self._body[start : self._stop] = piece
+            if not _is_within(data, self._body):
+                self._body[start : self._stop] = piece
         self._meter.report(self._reader.num_bytes)
 
     def finish(self) -> tuple[Render, list[RunDigests]]:
@@ -125,7 +145,7 @@ class RenderReceiver:
                 f"got {self._announced}"
             )
         digester = self._begin(plan)
-        self._body = memoryview(bytearray(plan.body_bytes))
+        self._body = result_memory(plan.body_bytes)
         return digester
 
 
@@ -137,7 +157,11 @@ class LayerReceiver:
         self._sections = header.keys_section(layer), header.values_section(layer)
         self._data = bytearray()
 
-    def feed(self, data: bytes) -> None:
+    def room(self) -> memoryview:
+        """Return nothing: a layer is small, and gathered as it comes."""
+        return NO_ROOM
+
+    def feed(self, data: Buffer) -> None:
         """Take the next bytes."""
         self._data += data
         if len(self._data) > self._num_bytes:
@@ -162,3 +186,8 @@ class LayerReceiver:
             f"fragment {self._header.fragment_id}, layer {self._sections[0].layer}: "
             f"expected {self._num_bytes} bytes, got {len(self._data)}"
         )
+
+
+def _is_within(data: Buffer, body: memoryview) -> bool:
+    """Return whether bytes are where they belong already: read into the room that was given."""
+    return isinstance(data, memoryview) and data.obj is body.obj

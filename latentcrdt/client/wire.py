@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -87,6 +88,8 @@ class Exchange:
 
     step: Call[Any] | Download[Any]
     intake: Intake[Any]
+    request_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Names the call in the server's log; the same for all attempts, so that they show together."""
 
     @classmethod
     def of(cls, step: Call[Any] | Download[Any]) -> Exchange:
@@ -106,7 +109,7 @@ class Exchange:
             "method": method,
             "url": step.path,
             "params": step.params,
-            "headers": {**headers, **self.intake.headers()},
+            "headers": {**headers, **self.intake.headers(), "x-request-id": self.request_id},
         }
 
 
@@ -132,8 +135,13 @@ def connection_errors(request: httpx2.Request) -> Iterator[None]:
     try:
         yield
     except httpx2.TransportError as error:
-        url = request.url
-        # Spelled from its parts: an address may hold a password, and this is printed.
-        asked = f"{request.method} {url.scheme}://{url.netloc.decode()}{url.path}"
-        reason = str(error) or type(error).__name__
-        raise ConnectionFailedError(f"{asked}: no answer: {reason}", url=asked) from error
+        raise no_answer(request, error) from error
+
+
+def no_answer(request: httpx2.Request, error: Exception) -> ConnectionFailedError:
+    """Return the error for a request whose answer did not come, or not whole."""
+    url = request.url
+    # Spelled from its parts: an address may hold a password, and this is printed.
+    asked = f"{request.method} {url.scheme}://{url.netloc.decode()}{url.path}"
+    reason = str(error) or type(error).__name__
+    return ConnectionFailedError(f"{asked}: no answer: {reason}", url=asked)

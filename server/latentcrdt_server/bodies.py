@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
@@ -38,8 +39,10 @@ def declared_length(headers: Headers, limit: int) -> int | None:
     return length
 
 
-async def chunks(receive: Receive, *, limit: int, timeout_s: float) -> AsyncIterator[bytes]:
-    """Yield a request's body as it arrives.
+async def chunks(
+    receive: Receive, *, limit: int, timeout_s: float
+) -> AsyncIterator[bytes | memoryview]:
+    """Yield a request's body as it arrives; a view is overwritten two chunks later.
 
     Raises TooLargeError past ``limit`` bytes, StalledBodyError when nothing comes for ``timeout_s``
     or less than ``LEAST_BYTES_PER_S`` over a longer wait, ClientDisconnect when the caller leaves.
@@ -68,36 +71,38 @@ async def chunks(receive: Receive, *, limit: int, timeout_s: float) -> AsyncIter
             yield chunk
 
 
-async def pour(body: AsyncIterable[bytes], write: Callable[[bytes], None]) -> int:
+async def pour(body: AsyncIterable[bytes | memoryview], write: Callable[[memoryview], None]) -> int:
     """Write a body batch by batch in worker threads; return how many bytes it had.
 
+    A view is a batch already, and written where it lies, before the chunk after the next is drawn.
+
     ``write`` is never called twice at once, and not again after it raised; its error surfaces here
-    with the next chunk that arrives.
+    with the next chunk that arrives. What it is given is overwritten when it has returned.
     """
-    writing: asyncio.Task[None] | None = None
-    batch: list[bytes] = []
-    total = size = 0
+    writer = _Writer(write)
+    filling, resting = _Batch(), _Batch()
+    total = 0
     full = FIRST_BATCH_BYTES
     try:
         async for chunk in body:
-            batch.append(chunk)
             total += len(chunk)
-            size += len(chunk)
-            if writing is not None and (size >= full or writing.done()):
-                await writing
-                writing = None
-            if size >= full:
-                writing = asyncio.create_task(run_in_threadpool(_write, write, batch))
-                batch, size, full = [], 0, BATCH_BYTES
-        if writing is not None:
-            await writing
-            writing = None
-        if batch:
-            await run_in_threadpool(_write, write, batch)
+            if isinstance(chunk, memoryview):
+                await writer.finish()
+                await writer.write(filling.drain())
+                writer.start(chunk)
+                continue
+            rest = memoryview(chunk)
+            while rest:
+                rest = filling.take(rest, full)
+                if filling.size >= full or writer.is_done:
+                    await writer.finish()
+                if filling.size >= full:
+                    writer.start(filling.drain())
+                    filling, resting, full = resting, filling, BATCH_BYTES
+        await writer.finish()
+        await writer.write(filling.drain())
     finally:
-        if writing is not None:
-            await asyncio.wait({writing})  # whoever closes the push must not find it at work
-            writing.exception()
+        await writer.stop()
     return total
 
 
@@ -106,8 +111,64 @@ async def read_small(receive: Receive, *, limit: int, timeout_s: float) -> bytes
     return b"".join([chunk async for chunk in chunks(receive, limit=limit, timeout_s=timeout_s)])
 
 
-def _write(write: Callable[[bytes], None], batch: list[bytes]) -> None:
-    write(b"".join(batch))
+class _Batch:
+    """Memory that is filled on the event loop and emptied in a worker, again and again.
+
+    Memory that was written to before takes bytes several times as fast as fresh memory.
+    """
+
+    def __init__(self) -> None:
+        # Costs nothing until it is filled, and goes back to the system, not to malloc.
+        self._memory = memoryview(mmap(-1, BATCH_BYTES, flags=MAP_PRIVATE | MAP_ANONYMOUS))
+        self.size = 0
+
+    def take(self, data: memoryview, full: int) -> memoryview:
+        """Add bytes, up to ``full`` of them in all; return the rest."""
+        taken = data[: full - self.size]
+        self._memory[self.size : self.size + len(taken)] = taken
+        self.size += len(taken)
+        return data[len(taken) :]
+
+    def drain(self) -> memoryview:
+        """Return what it holds, to be written before it is filled again."""
+        held, self.size = self._memory[: self.size], 0
+        return held
+
+
+class _Writer:
+    """Writes in worker threads, one batch at a time."""
+
+    def __init__(self, write: Callable[[memoryview], None]) -> None:
+        self._write = write
+        self._writing: asyncio.Task[None] | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the last write has ended, and nobody has looked how."""
+        return self._writing is not None and self._writing.done()
+
+    def start(self, batch: memoryview) -> None:
+        """Begin to write a batch; the one before it must be finished."""
+        self._writing = asyncio.create_task(run_in_threadpool(self._write, batch))
+
+    async def finish(self) -> None:
+        """Wait for the write under way, and raise its error."""
+        if self._writing is not None:
+            await self._writing
+            self._writing = None
+
+    async def write(self, batch: memoryview) -> None:
+        """Write a batch, if there is anything in it."""
+        if batch:
+            self.start(batch)
+            await self.finish()
+
+    async def stop(self) -> None:
+        """Wait for the write under way, whatever becomes of it."""
+        if self._writing is not None:
+            await asyncio.wait({self._writing})  # whoever closes the push must not find it at work
+            if not self._writing.cancelled():
+                self._writing.exception()
 
 
 def _too_large(limit: int, length: int) -> TooLargeError:

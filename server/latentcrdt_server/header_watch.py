@@ -10,6 +10,7 @@ from latentcrdt.core.container import (
     body_offset,
     read_preamble,
 )
+from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.header import FragmentHeader
 
 
@@ -17,7 +18,7 @@ class HeaderWatch:
     """Passes a fragment file on; tells of its header as soon as that is whole."""
 
     def __init__(
-        self, write: Callable[[bytes], None], on_header: Callable[[FragmentHeader], None]
+        self, write: Callable[[Buffer], None], on_header: Callable[[FragmentHeader], None]
     ) -> None:
         """``write`` verifies what it takes, so ``on_header`` sees well-formed ones alone.
 
@@ -28,7 +29,7 @@ class HeaderWatch:
         self._head = bytearray()
         self._is_seen = False
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Buffer) -> None:
         """Take the next bytes."""
         self._write(data)
         if self._is_seen:

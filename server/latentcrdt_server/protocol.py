@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from latentcrdt_server.bodies import LEAST_BYTES_PER_S
+from latentcrdt_server.bulk_body import LEAST_BULK_BYTES, BulkBody
 
 MAX_HEAD_BYTES = 64 * 2**10
 """Request line and headers, or the framing between two chunks of a body. nginx allows 40 KiB."""
@@ -42,6 +44,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Bytes of the head that is being parsed: one read may bring more than is allowed."""
         self._head_deadline: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
+        self._body_left = 0
+        """Bytes that have yet to come of the body whose head is in what is being parsed."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
@@ -63,6 +67,10 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._num_silent > MAX_HEAD_BYTES:
             self.send_400_response("Request head too large.")
+        if self._body_left >= LEAST_BULK_BYTES and not self._is_queued():
+            self._take_bulk()
+        # Later is too late: the application has taken hold of where its bytes come from.
+        self._body_left = 0
 
     def send_400_response(self, msg: str) -> None:
         """Refuse and close; say nothing into an answer under way, or a second time."""
@@ -93,10 +101,12 @@ class BoundedProtocol(HttpToolsProtocol):
         """Note that the head is whole."""
         self._head_came()
         super().on_headers_complete()
+        self._body_left = int(dict(self.headers).get(b"content-length", 0))
 
     def on_body(self, body: bytes) -> None:
         """Note progress."""
         self._num_silent = 0
+        self._body_left -= len(body)
         super().on_body(body)
 
     def pause_writing(self) -> None:
@@ -112,6 +122,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def _answers(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle  # uvicorn does not say that it begins so
         return cycle is not None and not cycle.response_complete
+
+    def _is_queued(self) -> bool:
+        """Return whether the request that is being parsed waits for the answer of another."""
+        return self.transport.is_closing() or bool(self.pipeline)
+
+    def _take_bulk(self) -> None:
+        """Let the rest of the body pass the parser by, which starts afresh behind it."""
+        BulkBody(self, self.cycle, self._body_left).take_over()
+        self.parser = httptools.HttpRequestParser(self)
 
     def _count_head(self, num_bytes: int) -> None:
         self._head_bytes += num_bytes

@@ -58,9 +58,10 @@ def test_the_server_benchmark_reports_every_row(run):
     result = run("bench", "serve", "--megabytes", "2", "--runs", "1", "--json")
     document = json.loads(result.stdout)
     assert [row["what"] for row in document["rows"]] == [
-        "hash and durable write",
+        "socket, hash and durable write",
         "push",
         "bare socket",
+        "socket and hash",
         "fetch",
         "render on the server",
         "render in the client",

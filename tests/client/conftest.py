@@ -45,7 +45,18 @@ class Driven:
         self._runner.close()
 
 
-@pytest.fixture(params=[Client, Driven], ids=["blocking", "asynchronous"])
+class Indirect(Client):
+    """A Client as it is behind a proxy: everything goes through the HTTP library."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        assert self._direct is not None
+        self._direct = None
+
+
+@pytest.fixture(
+    params=[Client, Indirect, Driven], ids=["blocking", "blocking-indirect", "asynchronous"]
+)
 def make_client(request: pytest.FixtureRequest) -> type[Client]:
-    """Either client, as a class that takes an address."""
+    """Any client, as a class that takes an address."""
     return request.param

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import socketserver
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,7 +55,7 @@ def problem(status: int, code: str, detail: str = "why", **headers: str | int) -
 
 
 @contextmanager
-def serving() -> Iterator[ScriptedServer]:
+def serving(tls: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
     script = ScriptedServer()
 
     class Connection(socketserver.StreamRequestHandler):
@@ -74,7 +75,10 @@ def serving() -> Iterator[ScriptedServer]:
         daemon_threads = True
 
     with Server(("127.0.0.1", 0), Connection) as server:
-        script.url = f"http://127.0.0.1:{server.server_address[1]}"
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        scheme = "http" if tls is None else "https"
+        script.url = f"{scheme}://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

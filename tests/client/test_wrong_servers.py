@@ -56,6 +56,15 @@ def test_a_busy_server_is_asked_again_after_the_time_it_names(make_client, scrip
     assert len(script.asked) == 3
 
 
+def test_the_attempts_of_one_call_have_one_id_and_calls_have_different_ones(make_client, script):
+    script.replies = [problem(429, "busy", retry_after=0), json_http(200, {"states": []})] * 2
+    with make_client(script.url) as client:
+        client.states()
+        client.states()
+    first, again, second, _ = [asked.headers["x-request-id"] for asked in script.asked]
+    assert first == again != second
+
+
 def test_the_time_that_a_busy_server_names_is_waited(make_client, script):
     """Really waited: longer than the first backoff of our own, which is at most 0.3 s."""
     script.replies = [problem(429, "busy", retry_after=0.7), json_http(200, {"created": True})]

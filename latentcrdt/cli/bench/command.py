@@ -63,8 +63,9 @@ def serve(
 ) -> None:
     """Time push, fetch and render through a real server, and show its memory.
 
-    Both ends hash everything, and a push is fsynced. The limit of a push is hashing and durably
-    writing the same bytes in this process, that of a fetch a bare loopback socket.
+    Both ends hash everything, and a push is fsynced. The limit of a push is to receive the same
+    bytes over a loopback socket, hash them and write them durably, with nothing around it; that of
+    a fetch, to receive and hash them.
     """
     from latentcrdt.cli.bench.serve import measure  # noqa: PLC0415  # see above
 

@@ -1,0 +1,250 @@
+"""Large bodies over connections of our own: sent from and received into the memory they end in.
+
+The HTTP library copies what it sends and receives several times, on one thread. Here a body is
+handed to the socket where it lies, and an answer is read straight into the memory of its result,
+on a thread of its own, while the bytes before it are verified. Requests, their order, retries and
+errors are those of the other way; proxies and addresses that hold a password are left to it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import selectors
+import ssl
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from queue import SimpleQueue
+from socket import SHUT_RDWR, socket
+from threading import Thread
+from urllib.request import getproxies, proxy_bypass
+
+import httpx2
+
+from latentcrdt.client.answers import Answer
+from latentcrdt.client.body import FragmentBody
+from latentcrdt.client.intake import Intake
+from latentcrdt.client.wire import Settings, no_answer
+
+SCRATCH_BYTES = 256 * 2**10
+"""Read at a time where the result's memory is not known, or is none: heads, documents, files."""
+
+PIECE_BYTES = 2**20
+"""Read and verified at a time: large enough for one thread not to wait for the other."""
+
+MAX_IDLE = 8
+"""Connections kept for later; more threads than this at once connect anew."""
+
+
+def is_reached_directly(url: httpx2.URL) -> bool:
+    """Return whether no proxy stands before an address, and no password inside it."""
+    proxies = getproxies()
+    is_proxied = url.scheme in proxies or "all" in proxies
+    return not url.userinfo and (not is_proxied or bool(proxy_bypass(url.host)))
+
+
+class DirectConnections:
+    """Connections to one server; may be shared by threads."""
+
+    def __init__(self, url: httpx2.URL, settings: Settings) -> None:
+        """``url`` is the server's, and reached directly."""
+        self._url = url
+        self._settings = settings
+        self._tls = httpx2.create_ssl_context() if url.scheme == "https" else None
+        self._idle: deque[http.client.HTTPConnection] = deque()
+
+    def exchange(
+        self, request: httpx2.Request, body: FragmentBody | None, intake: Intake[object]
+    ) -> None:
+        """Send a request and hand its answer to the intake; ConnectionFailedError."""
+        with _socket_errors(request):
+            connection = self._take()
+        try:
+            sock: socket = connection.sock
+            with _socket_errors(request):
+                _send_head(connection, request)
+            is_sent = body is None or self._send_body(sock, request, body)
+            with _socket_errors(request):
+                response = connection.getresponse()
+            intake.begin(_head_of(response))
+            _receive(response, sock, request, intake)
+        except BaseException:
+            connection.close()
+            raise
+        # After half a body, the next bytes would be read as the rest of it.
+        if is_sent and not response.will_close and len(self._idle) < MAX_IDLE:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _take(self) -> http.client.HTTPConnection:
+        with suppress(IndexError):
+            while True:
+                connection = self._idle.pop()
+                # Nothing was asked for: whatever there is to read, the end or more, is no answer.
+                if not _is_readable(connection.sock):
+                    return connection
+                connection.close()
+        return self._connect()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        host, port = self._url.raw_host.decode("ascii"), self._url.port
+        timeout_s = self._settings.connect_timeout_s
+        connection = (
+            http.client.HTTPConnection(host, port or 80, timeout=timeout_s)
+            if self._tls is None
+            else http.client.HTTPSConnection(
+                host, port or 443, timeout=timeout_s, context=self._tls
+            )
+        )
+        try:
+            connection.connect()
+        except BaseException:
+            connection.close()  # of a handshake that failed, the socket is left
+            raise
+        connection.sock.settimeout(self._settings.timeout_s)
+        return connection
+
+    def _send_body(self, sock: socket, request: httpx2.Request, body: FragmentBody) -> bool:
+        """Send a body; return False if the server answered, or left, before its end."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
+            for piece in body:
+                with _socket_errors(request):
+                    try:
+                        if not _send_piece(sock, piece, selector, self._settings.timeout_s):
+                            return False
+                    except (ConnectionError, ssl.SSLError):
+                        # A server that refuses may close when it has said so.
+                        return False
+        return True
+
+
+def _send_head(connection: http.client.HTTPConnection, request: httpx2.Request) -> None:
+    target = request.url.raw_path.decode("ascii")
+    connection.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
+    for name, value in request.headers.raw:
+        connection.putheader(name.decode("ascii"), value)
+    connection.endheaders()
+
+
+def _send_piece(
+    sock: socket, piece: memoryview, selector: selectors.BaseSelector, timeout_s: float
+) -> bool:
+    """Send bytes; return False as soon as there is an answer to read."""
+    if isinstance(sock, ssl.SSLSocket):
+        # What TLS says on its own account is readable, too: an early answer is not seen.
+        sock.sendall(piece)
+        return True
+    while piece:
+        ready = selector.select(timeout_s)
+        if not ready:
+            raise TimeoutError(f"no byte was taken for {timeout_s:g} s")
+        if ready[0][1] & selectors.EVENT_READ:
+            return False
+        piece = piece[sock.send(piece) :]
+    return True
+
+
+def _receive(
+    response: http.client.HTTPResponse,
+    sock: socket,
+    request: httpx2.Request,
+    intake: Intake[object],
+) -> None:
+    """Feed an answer's body to the intake."""
+    while True:
+        room = intake.room()
+        if len(room) > PIECE_BYTES:
+            is_over = not _receive_into(room, response, sock, request, intake)
+        else:
+            with _socket_errors(request):
+                data = response.read1(SCRATCH_BYTES)
+            is_over = not data
+            if data:
+                intake.feed(data)
+        if is_over:
+            break
+    with _socket_errors(request):
+        if response.length:
+            raise http.client.IncompleteRead(b"", response.length)
+        response.read()  # nothing; but only now the connection may carry the next request
+
+
+def _receive_into(
+    room: memoryview,
+    response: http.client.HTTPResponse,
+    sock: socket,
+    request: httpx2.Request,
+    intake: Intake[object],
+) -> bool:
+    """Fill the room by a second thread, feeding what it read on this one; False at the end.
+
+    The thread may be ahead by as much as there is room: that memory is the result's anyway.
+    """
+    pieces: SimpleQueue[memoryview | Exception] = SimpleQueue()
+
+    def read() -> None:
+        done = count = 0
+        try:
+            while done < len(room):
+                count = response.readinto(room[done : done + PIECE_BYTES])
+                pieces.put(room[done : done + count])
+                if not count:
+                    break
+                done += count
+        except Exception as error:  # noqa: BLE001 - it ends the other thread's waiting
+            pieces.put(error)
+
+    thread = Thread(target=read, name="latentcrdt-receive", daemon=True)
+    thread.start()
+    done = 0
+    try:
+        while done < len(room):
+            piece = _next(pieces, request)
+            if not piece:
+                return False
+            intake.feed(piece)
+            done += len(piece)
+    except BaseException:
+        with suppress(OSError):
+            sock.shutdown(SHUT_RDWR)  # wakes the thread
+        raise
+    finally:
+        thread.join()
+    return True
+
+
+def _next(pieces: SimpleQueue[memoryview | Exception], request: httpx2.Request) -> memoryview:
+    piece = pieces.get()
+    if isinstance(piece, Exception):
+        raise no_answer(request, piece) from piece
+    return piece
+
+
+@contextmanager
+def _socket_errors(request: httpx2.Request) -> Iterator[None]:
+    """Turn what a socket raises into ConnectionFailedError.
+
+    Not to be put around what others do: a receiver's file and a progress bar raise OSError, too.
+    """
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as error:
+        raise no_answer(request, error) from error
+
+
+def _head_of(response: http.client.HTTPResponse) -> Answer:
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    return Answer(response.status, headers)
+
+
+def _is_readable(sock: socket) -> bool:
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_READ)
+        return bool(selector.select(0))
