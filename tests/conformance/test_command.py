@@ -131,7 +131,9 @@ def test_without_hypothesis_it_says_what_to_install() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "code"), [(refused_url(), "connection_failed"), ("nonsense", "invalid_request")]
+    ("url", "code"),
+    [(refused_url(), "connection_failed"), ("nonsense", "invalid_request")],
+    ids=["refused", "nonsense"],  # ports differ between the processes that share the tests
 )
 def test_a_server_that_is_not_there_is_one_line(url: str, code: str) -> None:
     result = run(url)

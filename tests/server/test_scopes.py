@@ -134,7 +134,7 @@ def test_a_call_without_its_scope_is_forbidden(
 
 
 @pytest.mark.parametrize("name", GRANTS)
-@pytest.mark.parametrize("call", ON_ALL_STATES, ids=" ".join)
+@pytest.mark.parametrize("call", sorted(ON_ALL_STATES), ids=" ".join)
 def test_a_call_on_all_states_needs_its_scope_on_all_of_them(
     as_: AsPrincipal, call: tuple[str, str], name: str
 ) -> None:
