@@ -5,6 +5,7 @@
 #   make bench   speed against the limits of this machine
 #   make matrix  the golden vectors in many environments, one table
 #   make gemma   fetch Gemma-3-270M, whose tests are skipped without it
+#   make peers     the same beside Redis, Valkey, LMCache, Mooncake and a shared folder
 #   make simulate  clusters under faults, thousands of seeds
 #   make durability  kills at system calls, failing syncs, full disks, power cuts
 #   make jepsen    servers under faults for ten minutes, judged
@@ -20,7 +21,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 # Two processes of two threads each on two cores spend their time waiting for each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check bench simulate durability jepsen soak fuzz mutants matrix gemma format clean
+.PHONY: demo test check bench simulate peers durability jepsen soak fuzz mutants matrix gemma format clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/latentcrdt demo
@@ -47,6 +48,10 @@ durability: $(VENV)/dev.stamp
 
 jepsen: $(VENV)/dev.stamp
 	$(BIN)/python -m scripts.jepsen $(ARGS)
+
+# Other systems go into the user's cache directory, not into this project's environment.
+peers: $(VENV)/dev.stamp
+	$(BIN)/python -m scripts.bench_peers $(ARGS)
 
 soak: $(VENV)/dev.stamp
 	$(BIN)/python -m scripts.soak $(ARGS)
