@@ -147,5 +147,5 @@ def test_render_with_an_earlier_one_says_what_it_reused(run, name, tmp_path):
 
 def test_an_earlier_render_is_of_no_use_to_the_server(run, name, tmp_path):
     (tmp_path / "x").write_bytes(b"")
-    options = ["-o", tmp_path / "out", "--previous", tmp_path / "x"]
+    options = ["-o", tmp_path / "out", "--previous", tmp_path / "x", "--where", "server"]
     assert run("render", name, *options).exit_code == 2

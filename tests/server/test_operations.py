@@ -32,7 +32,7 @@ def read_metrics(http: httpx2.Client) -> dict[str, float]:
 def test_alive_and_ready_leave_no_trace(http: httpx2.Client, data_dir: Path) -> None:
     before = http.get("/v1/states").json(), stored(data_dir)
     assert http.get("/healthz").json() == {"status": "ok"}
-    assert http.get("/readyz").json() == SOUND
+    assert http.get("/readyz").json()["status"] == "ready"
     assert (http.get("/v1/states").json(), stored(data_dir)) == before
 
 
@@ -161,7 +161,9 @@ def test_every_problem_is_counted_and_logged_by_its_code(
     assert read_metrics(http)[sample] - before == 1
 
     def logged(request_id: str) -> dict[str, object]:
-        lines = map(json.loads, server.log_path.read_text().splitlines())
+        # Other tests of this server make other processes write here, in their own words.
+        text = server.log_path.read_text().splitlines()
+        lines = (json.loads(line) for line in text if line.startswith("{"))
         return next(line for line in lines if line.get("request_id") == request_id)
 
     wait_until(lambda: '"found"' in server.log_path.read_text())
