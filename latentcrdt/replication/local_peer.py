@@ -39,7 +39,7 @@ class LocalPeer:
         return answer_question(self.state(name), question)
 
     def state(self, name: StateName) -> LatentState:
-        """Return a state, empty if it is unknown or retracted."""
+        """Return a state, empty if it is unknown; raises StateRetractedError."""
         try:
             return self._replica.state(name)
         except StateNotFoundError:

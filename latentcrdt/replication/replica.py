@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator
 from functools import partial
 
@@ -130,14 +129,11 @@ class Replica:
 
         The fragments of ``delta`` must be held already. A delta that retracts frees their space.
         """
-        if not delta.is_retracted:
-            return self._states.merge(name, delta)
-        with contextlib.suppress(StateNotFoundError, StateRetractedError):
-            released = self._states.get(name).ids
-            self._states.merge(name, delta)
+        released = self._members(name) if delta.is_retracted else ()
+        grew = self._states.merge(name, delta)
+        if grew and released:
             self._space.reclaim(released)
-            return True
-        return self._states.merge(name, delta)
+        return grew
 
     def expire(self, now: float) -> list[StateName]:
         """Retract the states whose lifetime has ended, and return them; ``now``: Unix seconds."""
@@ -283,11 +279,12 @@ class Replica:
         self._states.refuse_retracted(name)  # it may have been, since the fragment began to arrive
         return grew
 
-    def _members(self, name: StateName) -> Iterable[FragmentId]:
+    def _members(self, name: StateName) -> tuple[FragmentId, ...]:
+        """Return the members of a state; none of one that is unknown or retracted."""
         try:
-            return self._states.get(name)
-        except StateRetractedError:
-            return ()  # since its name was listed
+            return self._states.get(name).ids
+        except (StateNotFoundError, StateRetractedError):
+            return ()
 
     def _header(self, fragment_id: FragmentId) -> FragmentHeader:
         header = self._headers.get(fragment_id)

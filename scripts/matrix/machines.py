@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -60,27 +60,20 @@ AARCH64_STACKS = (
     Stack("numba", "numba", (NUMPY, _installed("numba", "llvmlite"))),
 )
 
+NEON = Machine(
+    name="aarch64 NEON",
+    debian="arm64",
+    emulator="qemu-aarch64",
+    processor="max,sve=off",
+    platforms=AARCH64_WHEELS,
+    stacks=AARCH64_STACKS,
+    expects={"machine": "aarch64"},
+    expects_torch={"aten": "DEFAULT"},
+)
+
 MACHINES = (
-    Machine(
-        name="aarch64 NEON",
-        debian="arm64",
-        emulator="qemu-aarch64",
-        processor="max,sve=off",
-        platforms=AARCH64_WHEELS,
-        stacks=AARCH64_STACKS,
-        expects={"machine": "aarch64"},
-        expects_torch={"aten": "DEFAULT"},
-    ),
-    Machine(
-        name="aarch64 SVE",
-        debian="arm64",
-        emulator="qemu-aarch64",
-        processor="max,sve256=on",
-        platforms=AARCH64_WHEELS,
-        stacks=AARCH64_STACKS,
-        expects={"machine": "aarch64"},
-        expects_torch={"aten": "SVE256"},
-    ),
+    NEON,
+    replace(NEON, name="aarch64 SVE", processor="max,sve256=on", expects_torch={"aten": "SVE256"}),
     Machine(
         name="s390x, big-endian",
         debian="s390x",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from functools import partial
 
 import structlog
 
 from latentcrdt.errors import LatentCRDTError
 from latentcrdt.replication.replica import Replica
+from latentcrdt_server.background import in_background
 
 INTERVAL_S = 1.0
 """How late a state may end."""
@@ -18,17 +19,9 @@ INTERVAL_S = 1.0
 log = structlog.get_logger("latentcrdt_server")
 
 
-@contextmanager
-def expiring(replica: Replica) -> Iterator[None]:
+def expiring(replica: Replica) -> AbstractContextManager[None]:
     """Look for states whose time has come, in a thread, while the block runs."""
-    stop = threading.Event()
-    thread = threading.Thread(target=_expire_until, args=(replica, stop), name="expiry")
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return in_background("expiry", partial(_expire_until, replica))
 
 
 def _expire_until(replica: Replica, stop: threading.Event) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from functools import partial
 
 import structlog
 
 from latentcrdt.errors import LatentCRDTError
 from latentcrdt.replication.replica import Replica
+from latentcrdt_server.background import in_background
 
 INTERVAL_S = 0.5
 """Two servers see each other's members within about a second. A look costs one listing, and one
@@ -18,17 +19,9 @@ more for each server."""
 log = structlog.get_logger("latentcrdt_server")
 
 
-@contextmanager
-def refreshing(replica: Replica) -> Iterator[None]:
+def refreshing(replica: Replica) -> AbstractContextManager[None]:
     """Look for news in a thread, while the block runs."""
-    stop = threading.Event()
-    thread = threading.Thread(target=_refresh_until, args=(replica, stop), name="refresh")
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return in_background("refresh", partial(_refresh_until, replica))
 
 
 def _refresh_until(replica: Replica, stop: threading.Event) -> None:

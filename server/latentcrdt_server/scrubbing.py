@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 
 import structlog
 
 from latentcrdt.errors import LatentCRDTError
 from latentcrdt.store.protocol import Store
 from latentcrdt.store.scrub import scrub
+from latentcrdt_server.background import in_background
 
 INTERVAL_S = 24 * 3600.0
 """Between the ends and beginnings of passes: disks are usually scrubbed weekly, or monthly."""
@@ -22,22 +24,12 @@ REST = 3.0
 log = structlog.get_logger("latentcrdt_server")
 
 
-@contextmanager
-def scrubbing(store: Store, on_damage: Callable[[], None]) -> Iterator[None]:
+def scrubbing(store: Store, on_damage: Callable[[], None]) -> AbstractContextManager[None]:
     """Scrub a store in a thread while the block runs; ``on_damage`` is told of each finding."""
-    stop = threading.Event()
-    thread = threading.Thread(
-        target=_scrub_until, args=(store, stop, on_damage), name="scrub", daemon=True
-    )
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return in_background("scrub", partial(_scrub_until, store, on_damage))
 
 
-def _scrub_until(store: Store, stop: threading.Event, on_damage: Callable[[], None]) -> None:
+def _scrub_until(store: Store, on_damage: Callable[[], None], stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             _pass(store, stop, on_damage)

@@ -11,6 +11,8 @@ from latentcrdt_server.child_process import ServerProcess
 
 from latentcrdt.core.container import FRAGMENT_MAGIC
 from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.header import KIND
+from latentcrdt.testing.conformance import forgeries
 from tests.server import forged
 from tests.server.conftest import FreshFragment
 from tests.server.wire import FRAGMENT_TYPE, PeakMemory, Wire, push, stored, wait_until
@@ -45,19 +47,19 @@ FORGERIES: dict[str, tuple[Callable[[Fragment], bytes], int, str]] = {
         "malformed",
     ),
     "flipped bit": (forged.with_flipped_bit, 422, "digest_mismatch"),
-    "second spelling": (forged.with_second_spelling, 422, "not_canonical"),
+    "second spelling": (forgeries.with_long_integer, 422, "not_canonical"),
     "padding that is not zero": (
         lambda f: f.framing[:-1] + b"\x01" + f.body,
         422,
         "not_canonical",
     ),
-    "unknown dtype": (lambda f: forged.with_field(f, "dtype", "fp8"), 400, "unsupported_dtype"),
-    "later version": (lambda f: forged.with_version(f, 2), 400, "unsupported_version"),
-    "negative start": (lambda f: forged.with_field(f, "start", -1), 400, "malformed"),
-    "start that is no number": (lambda f: forged.with_field(f, "start", "0"), 400, "malformed"),
-    "control characters": (lambda f: forged.with_field(f, "model_id", "a\n"), 400, "malformed"),
+    "unknown dtype": (lambda f: forgeries.with_field(f, "dtype", "fp8"), 400, "unsupported_dtype"),
+    "later version": (lambda f: forgeries.with_kind(f, KIND, 2), 400, "unsupported_version"),
+    "negative start": (lambda f: forgeries.with_field(f, "start", -1), 400, "malformed"),
+    "start that is no number": (lambda f: forgeries.with_field(f, "start", "0"), 400, "malformed"),
+    "control characters": (lambda f: forgeries.with_field(f, "model_id", "a\n"), 400, "malformed"),
     "NaN in K": (lambda f: forged.with_nan_keys(f.header.seq_len), 422, "non_finite_keys"),
-    "absurd sizes": (forged.with_absurd_sizes, 413, "too_large"),
+    "absurd sizes": (forgeries.with_absurd_sizes, 413, "too_large"),
     "absurd header length": (
         lambda _f: FRAGMENT_MAGIC + (2**62).to_bytes(8, "little") + bytes(100),
         413,
@@ -102,7 +104,7 @@ def test_a_flipped_bit_is_located(http: httpx2.Client, state: str, fresh: FreshF
 def test_absurd_sizes_take_no_memory(
     server: ServerProcess, http: httpx2.Client, state: str, fresh: FreshFragment
 ) -> None:
-    push(http, state, forged.with_absurd_sizes(fresh()))
+    push(http, state, forgeries.with_absurd_sizes(fresh()))
     with PeakMemory(server.pid) as peak:
         for name in ("absurd sizes", "absurd header length"):
             for _ in range(20):

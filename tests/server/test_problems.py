@@ -21,6 +21,7 @@ from latentcrdt_server.problems import SAID_INSTEAD, STATUS, install_problems
 from latentcrdt_server.settings import Settings
 
 from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.header import KIND
 from latentcrdt.errors import (
     ConnectionFailedError,
     CorruptFragmentError,
@@ -32,6 +33,7 @@ from latentcrdt.errors import (
     error_class,
     error_classes,
 )
+from latentcrdt.testing.conformance import forgeries
 from latentcrdt.testing.fragments import make_geometry
 from tests.server import forged
 from tests.server.conftest import FreshFragment
@@ -194,12 +196,12 @@ def ask_for_a_retracted_state(caller: Caller) -> httpx2.Response:
 REAL: dict[str, Callable[[Caller], httpx2.Response]] = {
     "malformed": lambda c: c.push(b"x" * 100),
     "truncated": lambda c: c.push(c.fresh().to_bytes()[:-1]),
-    "unsupported_dtype": lambda c: c.push(forged.with_field(c.fresh(), "dtype", "int8")),
-    "unsupported_version": lambda c: c.push(forged.with_version(c.fresh(), 9)),
-    "not_canonical": lambda c: c.push(forged.with_second_spelling(c.fresh())),
+    "unsupported_dtype": lambda c: c.push(forgeries.with_field(c.fresh(), "dtype", "int8")),
+    "unsupported_version": lambda c: c.push(forgeries.with_kind(c.fresh(), KIND, 9)),
+    "not_canonical": lambda c: c.push(forgeries.with_long_integer(c.fresh())),
     "digest_mismatch": lambda c: c.push(forged.with_flipped_bit(c.fresh())),
     "non_finite_keys": lambda c: c.push(forged.with_nan_keys(7)),
-    "too_large": lambda c: c.push(forged.with_absurd_sizes(c.fresh())),
+    "too_large": lambda c: c.push(forgeries.with_absurd_sizes(c.fresh())),
     "unsupported_media_type": lambda c: c.push(c.fresh(), content_type="text/plain"),
     "invalid_id": lambda c: c.http.get("/v1/fragments/abc"),
     "invalid_state_name": lambda c: c.http.get("/v1/states/No!"),

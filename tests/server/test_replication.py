@@ -25,17 +25,14 @@ from latentcrdt.replication.replica import Replica
 from latentcrdt.store.memory import MemoryStore
 from latentcrdt.testing.fragments import make_fragment
 from tests.server.conftest import FreshFragment
+from tests.server.wire import wait_until
 
 MSGPACK = "application/vnd.msgpack"
-PATIENCE_S = 60.0
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    """Ask until the answer is yes: what other processes do sends no event here."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
+    """Wait for what other processes do: it sends no event here."""
+    wait_until(condition, within_s=60)
 
 
 @pytest.fixture

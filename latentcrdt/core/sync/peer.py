@@ -32,7 +32,7 @@ class Peer(Protocol):
         """Return the nodes of a state's id tree that a question asks for; unknown is empty."""
 
     def state(self, name: StateName) -> LatentState:
-        """Return a state with all its ids; an empty one if it is unknown, or a retracted one."""
+        """Return a state with all its ids, empty if it is unknown; StateRetractedError."""
 
     def unheld(self) -> list[tuple[StateName, FragmentId]]:
         """Return the members whose bytes were lost or quarantined here, as far as is known."""
