@@ -140,10 +140,15 @@ class SimulatedDisk:
         self._give(target, self._existing(source))
 
     def rename(self, source: Path, target: Path) -> None:
-        """Move a name, replacing a file that has the new one."""
+        """Move a name, replacing a file that has the new one.
+
+        Nothing happens where both already name one file: POSIX has it so, and systems follow.
+        """
         self.before("rename", target)
         self._directories.clear()
         node = self._existing(source)
+        if self._node(target) is node:
+            return
         self._names.change(
             (self._directory(source.parent), source.name, None),
             (self._directory(target.parent), target.name, node),
