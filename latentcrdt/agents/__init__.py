@@ -1,0 +1,1 @@
+"""Agents that think in latent steps, the ways to hand their state on, and what to compare with."""
