@@ -42,7 +42,7 @@ class AppendFile:
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """Yield the whole lines of a file, without one that was cut off; none where there is no file."""
+    """Yield the whole lines of a file, without one that was cut off; none without a file."""
     if not path.exists():
         return
     with path.open("rb") as file:

@@ -57,7 +57,7 @@ class RunDiff:
 
 def diff_runs(first: Path, second: Path) -> RunDiff:
     """Return how two runs differ. Raises as `read_manifest` and `read_records` do."""
-    settings = (read_manifest(path)["settings"] for path in (first, second))
+    settings = [read_manifest(path)["settings"] for path in (first, second)]
     receipts = read_receipts(first), read_receipts(second)
     ours = {record.key: record for record in read_records(first)}
     theirs = {record.key: record for record in read_records(second)}
@@ -67,7 +67,7 @@ def diff_runs(first: Path, second: Path) -> RunDiff:
         num_common=len(common),
         only_first=tuple(key for key in ours if key not in theirs),
         only_second=tuple(key for key in theirs if key not in ours),
-        settings=tuple(changes(*settings)),
+        settings=tuple(changes(settings[0], settings[1])),
         differing=tuple(found for found in compared if found is not None),
     )
 
@@ -80,8 +80,8 @@ def changes(first: Any, second: Any, path: str = "") -> Iterator[Change]:
             yield from changes(first.get(name, ABSENT), second.get(name, ABSENT), inner)
     elif isinstance(first, list) and isinstance(second, list):
         for i in range(max(len(first), len(second))):
-            pair = (side[i] if i < len(side) else ABSENT for side in (first, second))
-            yield from changes(*pair, f"{path}[{i}]")
+            a, b = (side[i] if i < len(side) else ABSENT for side in (first, second))
+            yield from changes(a, b, f"{path}[{i}]")
     elif first != second or type(first) is not type(second):
         yield Change(path, first, second)
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from latentcrdt.errors import MalformedError
+
+T = TypeVar("T", "Record", "Timing")
 
 
 class Key(NamedTuple):
@@ -42,7 +44,7 @@ class Record:
     prefilled_tokens: int
     bytes_moved: int
     receipt: str | None
-    """BLAKE3 of the receipt's line in ``receipts.jsonl``, in hexadecimal; None: nothing rendered."""
+    """BLAKE3 of the receipt's line in ``receipts.jsonl``; None: nothing was rendered."""
     facts: Mapping[str, Any]
 
     @property
@@ -82,17 +84,8 @@ def record_line(record: Record | Timing) -> bytes:
     return to_line(asdict(record))
 
 
-def read_record(line: bytes, where: str) -> Record:
-    """Return the record of a line; MalformedError names ``where`` for anything else."""
-    return _read(Record, line, where)
-
-
-def read_timing(line: bytes, where: str) -> Timing:
-    """Return the timing of a line; MalformedError names ``where`` for anything else."""
-    return _read(Timing, line, where)
-
-
-def _read(kind: Any, line: bytes, where: str) -> Any:
+def read_line(kind: type[T], line: bytes, where: str) -> T:
+    """Return the record or timing of a line; MalformedError names ``where`` for anything else."""
     try:
         return kind(**json.loads(line))
     except (ValueError, TypeError) as error:

@@ -29,8 +29,7 @@ from latentcrdt.evals.record import (
     Key,
     Record,
     Timing,
-    read_record,
-    read_timing,
+    read_line,
     record_line,
     to_line,
 )
@@ -50,9 +49,7 @@ FORMAT = 1
 class RunDirectory:
     """A run's files, open to be added to by one process. A context manager."""
 
-    def __init__(
-        self, path: Path, settings: Mapping[str, Any], session: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, path: Path, settings: Mapping[str, Any], session: Mapping[str, Any]) -> None:
         """Begin a run in a new or empty directory, or go on with the same one.
 
         ``settings`` is everything that the answers depend on; ``session`` says on what machine this
@@ -119,13 +116,15 @@ def read_manifest(path: Path) -> dict[str, Any]:
 def read_records(path: Path) -> Iterator[Record]:
     """Yield the answers of a run in the order in which they were made."""
     for number, line in enumerate(read_lines(path / ANSWERS), start=1):
-        yield read_record(line, f"{path / ANSWERS}, line {number}")
+        yield read_line(Record, line, f"{path / ANSWERS}, line {number}")
 
 
 def read_timings(path: Path) -> dict[Key, Timing]:
     """Return the timing of each answer; of one that was begun twice, the one that was finished."""
     lines = enumerate(read_lines(path / TIMINGS), start=1)
-    timings = (read_timing(line, f"{path / TIMINGS}, line {number}") for number, line in lines)
+    timings = (
+        read_line(Timing, line, f"{path / TIMINGS}, line {number}") for number, line in lines
+    )
     return {timing.key: timing for timing in timings}
 
 

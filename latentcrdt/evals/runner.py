@@ -61,9 +61,7 @@ def run(
                     on_progress(done, total)
 
 
-def _store(
-    directory: RunDirectory, key: Key, item: Item, answer: Answer, answer_s: float
-) -> None:
+def _store(directory: RunDirectory, key: Key, item: Item, answer: Answer, answer_s: float) -> None:
     receipt = None if answer.receipt is None else directory.add_receipt(answer.receipt)
     record = Record(
         *key,

@@ -33,7 +33,11 @@ class FakeBenchmark:
         task = Task(tuple(f"{i} of agent {n}" for n in range(num_agents)), str(i))
         expected = str(i % 3)
         return Item(
-            f"q{i}", ("even", "odd")[i % 2], task, expected, lambda t: {"correct": float(t == expected)}
+            f"q{i}",
+            ("even", "odd")[i % 2],
+            task,
+            expected,
+            lambda t: {"correct": float(t == expected)},
         )
 
 

@@ -65,7 +65,9 @@ def test_a_receipt_is_named_by_the_bytes_of_its_line(whole):
     assert {digest(line).hex() for line in lines} == set(read_receipts(whole))
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(stops=st.lists(st.integers(1, 40), max_size=4), torn=st.binary(max_size=30))
 def test_an_interrupted_run_gives_the_same_files(whole, tmp_path_factory, stops, torn):
     path = tmp_path_factory.mktemp("runs") / "resumed"

@@ -97,7 +97,9 @@ def test_mcnemar_needs_answers_to_the_same_questions():
 def test_the_paired_bootstrap_is_the_distribution_over_all_resamples(first, second):
     n = len(first)
     differences = np.subtract(first, second)
-    means = Counter(round(float(differences[list(c)].mean()), 9) for c in product(range(n), repeat=n))
+    means = Counter(
+        round(float(differences[list(c)].mean()), 9) for c in product(range(n), repeat=n)
+    )
     found = paired_difference(first, second)
     assert found.mean == pytest.approx(differences.mean())
     below, inside, above = (

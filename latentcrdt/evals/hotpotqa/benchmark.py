@@ -56,7 +56,7 @@ class HotpotQA:
         }
 
     def items(self, num_agents: int) -> Sequence[Item]:
-        """Return the questions. Raises InvalidRequestError when an agent would be left with nothing."""
+        """Return the questions. Raises InvalidRequestError when an agent would have nothing."""
         return [self._item(example, num_agents) for example in self._examples]
 
     def _item(self, example: Example, num_agents: int) -> Item:

@@ -33,9 +33,10 @@ class Example:
 
 
 def read_examples(path: Path) -> tuple[Example, ...]:
-    """Return the questions of a file. Raises MalformedError, naming the question, for another format.
+    """Return the questions of a file.
 
-    Test sets, whose answers are not public, are refused too.
+    Raises MalformedError, naming the question, for another format; test sets, whose answers are
+    not public, are of another.
     """
     try:
         documents = json.loads(path.read_bytes())

@@ -39,6 +39,11 @@ COMPLETION = Prompt("completion", f"{INSTRUCTION}\n", "Question: ", "\nAnswer:")
 """For a base model, or one whose chat template is not wanted."""
 
 
+def prompt_for(tokenizer: Any) -> Prompt:
+    """Return the layout for a model: its chat template, where it has one."""
+    return chat_prompt(tokenizer) if tokenizer.chat_template else COMPLETION
+
+
 def chat_prompt(tokenizer: Any) -> Prompt:
     """Return the layout of a tokenizer's own chat template, for an instruct model.
 

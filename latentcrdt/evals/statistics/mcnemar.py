@@ -29,4 +29,6 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> Discordance:
     only_second = sum(b and not a for a, b in pairs)
     flips = only_first + only_second
     tail = sum(comb(flips, i) for i in range(min(only_first, only_second) + 1))
-    return Discordance(only_first, only_second, float(min(Fraction(1), Fraction(2 * tail, 2**flips))))
+    return Discordance(
+        only_first, only_second, float(min(Fraction(1), Fraction(2 * tail, 2**flips)))
+    )
