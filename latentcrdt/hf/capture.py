@@ -57,7 +57,7 @@ def capture(
         start = base
     if start < base:
         raise InvalidRequestError(f"start: expected at least {base}, the prefix's end, got {start}")
-    cache = load_cache(_in_place(chain), model) if chain else new_cache(model)
+    cache = load_cache(in_place(chain), model) if chain else new_cache(model)
     prefill(model, token_ids, position=start, cache=cache)
     return fragment_from_cache(
         cache,
@@ -125,7 +125,7 @@ def _last_rows(
     return to_bytes(last)
 
 
-def _in_place(chain: Sequence[Fragment]) -> Render:
+def in_place(chain: Sequence[Fragment]) -> Render:
     """Return a chain of prefixes, outermost first, as a render that moves nothing."""
     headers = [fragment.header for fragment in chain]
     behind_others = place(headers[-1:], headers[:-1])  # checks that each is behind the one before
