@@ -54,5 +54,5 @@ def load_model(name: str) -> LoadedModel:
     )
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     if torch.cuda.is_available():
-        model.cuda()
+        model = model.to(torch.device("cuda"))
     return LoadedModel(folder.resolve().name, model, tokenizer)

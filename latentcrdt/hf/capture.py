@@ -52,8 +52,17 @@ def capture(
     chain = chain_of(prefix)
     token_ids = token_ids_of(model, tokenizer, text_or_token_ids, begins=not chain)
     ModelContract.of(model)
+<<<<<<< HEAD
     start = start_behind(chain, start)
     cache = cache_behind(chain, model)
+=======
+    base = chain[-1].header.stop if chain else 0
+    if start is None:
+        start = base
+    if start < base:
+        raise InvalidRequestError(f"start: expected at least {base}, the prefix's end, got {start}")
+    cache = load_cache(in_place(chain), model) if chain else new_cache(model)
+>>>>>>> repairs
     prefill(model, token_ids, position=start, cache=cache)
     return fragment_from_cache(
         cache,
@@ -141,7 +150,7 @@ def _last_rows(
     return to_bytes(last)
 
 
-def _in_place(chain: Sequence[Fragment]) -> Render:
+def in_place(chain: Sequence[Fragment]) -> Render:
     """Return a chain of prefixes, outermost first, as a render that moves nothing."""
     headers = [fragment.header for fragment in chain]
     behind_others = place(headers[-1:], headers[:-1])  # checks that each is behind the one before

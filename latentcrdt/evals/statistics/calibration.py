@@ -50,7 +50,7 @@ class Operating:
 
 
 def reliability(judged: Sequence[Judged], num_bins: int = 10) -> list[Bin]:
-    """Return the table of confidence against accuracy, over bins of equal width; empty ones left out."""
+    """Return confidence against accuracy over bins of equal width; empty ones are left out."""
     ordered = sorted(judged, key=lambda j: j.confidence)
     grouped = groupby(ordered, key=lambda j: min(int(j.confidence * num_bins), num_bins - 1))
     bins = []
