@@ -52,17 +52,8 @@ def capture(
     chain = chain_of(prefix)
     token_ids = token_ids_of(model, tokenizer, text_or_token_ids, begins=not chain)
     ModelContract.of(model)
-<<<<<<< HEAD
     start = start_behind(chain, start)
     cache = cache_behind(chain, model)
-=======
-    base = chain[-1].header.stop if chain else 0
-    if start is None:
-        start = base
-    if start < base:
-        raise InvalidRequestError(f"start: expected at least {base}, the prefix's end, got {start}")
-    cache = load_cache(in_place(chain), model) if chain else new_cache(model)
->>>>>>> repairs
     prefill(model, token_ids, position=start, cache=cache)
     return fragment_from_cache(
         cache,
@@ -91,7 +82,7 @@ def start_behind(chain: Sequence[Fragment], start: int | None) -> int:
 
 def cache_behind(chain: Sequence[Fragment], model: PreTrainedModel) -> DynamicCache:
     """Return a cache that holds a chain of prefixes, where they were captured, or nothing."""
-    return load_cache(_in_place(chain), model) if chain else new_cache(model)
+    return load_cache(in_place(chain), model) if chain else new_cache(model)
 
 
 def fragment_from_cache(
