@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -54,5 +55,5 @@ def load_model(name: str) -> LoadedModel:
     )
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     if torch.cuda.is_available():
-        model = model.to(torch.device("cuda"))
+        nn.Module.cuda(model)
     return LoadedModel(folder.resolve().name, model, tokenizer)
