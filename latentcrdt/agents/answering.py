@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
+
+import torch
 
 from latentcrdt.agents.method import Answer, Cost, Task
 from latentcrdt.agents.reading import Reading
@@ -43,13 +45,29 @@ def complete(
         raise InvalidRequestError("question: expected at least one token, got none")
     logits = continuation.feed(token_ids)[-1].cpu()  # off the device: the clock waits for it
     cost = Cost(continuation.num_tokens, len(token_ids), bytes_moved, watch.seconds)
-    answer_ids = greedy(
-        logits,
-        lambda token_id: continuation.feed([token_id])[-1],
-        max_new_tokens=task.max_new_tokens,
-        stop_ids=stop_ids_of(team.model),
-    )
-    return text_of(team, answer_ids), cost
+    return continued(team, continuation, logits, task.max_new_tokens), cost
+
+
+def continued(
+    team: Team, continuation: Continuation, logits: torch.Tensor, max_new_tokens: int
+) -> str:
+    """Return what is written from the next token's logits ``[V]`` on."""
+    return written(team, logits, lambda token: continuation.feed([token])[-1], max_new_tokens)
+
+
+def written(
+    team: Team,
+    logits: torch.Tensor,
+    step: Callable[[int], torch.Tensor],
+    max_new_tokens: int,
+) -> str:
+    """Return the text of the greedy tokens; ``step`` takes one and returns the next ones' logits.
+
+    Special tokens are left out.
+    """
+    stop_ids = stop_ids_of(team.model)
+    token_ids = greedy(logits, step, max_new_tokens=max_new_tokens, stop_ids=stop_ids)
+    return str(team.tokenizer.decode(token_ids, skip_special_tokens=True))
 
 
 def answer_from_texts(
@@ -89,11 +107,6 @@ def answer_from_render(
 def order_facts(reading: Reading, ordered: Sequence[Fragment]) -> dict[str, object]:
     """Return the fact of an order: the agents' indices."""
     return {"order": reading.agents_of(ordered)}
-
-
-def text_of(team: Team, token_ids: Sequence[int]) -> str:
-    """Return the text that new tokens spell."""
-    return str(team.tokenizer.decode(list(token_ids), skip_special_tokens=True))
 
 
 def utf8_bytes(texts: Sequence[str]) -> int:

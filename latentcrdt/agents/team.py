@@ -47,17 +47,16 @@ class Team:
     def read(self, task: Task) -> Reading:
         """Return what each agent captured of its context; what is remembered is not read again.
 
-        Raises InvalidRequestError for a shared prefix without a preamble, or no contexts.
+        Without a preamble, a shared prefix is what the tokenizer begins every sequence with, such
+        as a BOS token. Raises InvalidRequestError where there is neither, and for no contexts.
         """
         regime = self.regime
         if not task.contexts:
             raise InvalidRequestError("task: expected at least one context, got none")
-        if regime.shared_prefix and not task.preamble:
-            raise InvalidRequestError("preamble: expected one, to be the shared prefix; got none")
         before = [task.preamble]
         prefix = None
         if regime.shared_prefix:
-            prefix, before = self._captured(self.token_ids(before), 0, Rows.ALL), []
+            prefix, before = self._captured(self._prefix_ids(task), 0, Rows.ALL), []
         fragments = [
             self._captured(
                 self.token_ids([*before, *pieces], begins=prefix is None),
@@ -89,6 +88,15 @@ class Team:
     def question_ids(self, task: Task) -> list[int]:
         """Return the tokens that the final agent appends to a cache."""
         return token_ids_of(self.model, self.tokenizer, task.question, begins=False)
+
+    def _prefix_ids(self, task: Task) -> list[int]:
+        special: list[int] = self.tokenizer("")["input_ids"]
+        token_ids = self.token_ids([task.preamble]) or special
+        if not token_ids:
+            raise InvalidRequestError(
+                "shared_prefix: expected a preamble, or a tokenizer that begins with a token"
+            )
+        return token_ids
 
     def _captured(
         self, token_ids: list[int], num_steps: int, rows: Rows, prefix: Fragment | None = None

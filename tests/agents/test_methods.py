@@ -11,7 +11,6 @@ from latentcrdt.agents.methods.bag_merge import BagMerge, bag_orders
 from latentcrdt.agents.methods.canonical import CanonicalMerge
 from latentcrdt.agents.methods.hand_off import TextHandOff
 from latentcrdt.agents.methods.text_merge import TextMerge
-from latentcrdt.agents.regime import Regime
 from latentcrdt.agents.team import Team
 from latentcrdt.core.claims import ClaimedPlan, read_receipt
 from latentcrdt.errors import InvalidRequestError
@@ -176,12 +175,6 @@ def test_a_question_of_no_tokens_is_refused():
         if name not in ("single", "text-merge", "hand-off", "no-cache"):
             with pytest.raises(InvalidRequestError, match="at least one token"):
                 method.answer(task)
-
-
-def test_a_shared_prefix_needs_a_preamble():
-    team = make_team(Regime(shared_prefix=True))
-    with pytest.raises(InvalidRequestError, match="preamble"):
-        team.read(replace(TASK, preamble=""))
 
 
 def test_a_task_without_contexts_is_refused():

@@ -9,7 +9,9 @@ from latentcrdt.agents.methods import build_methods
 from latentcrdt.agents.regime import Regime, Rows
 from latentcrdt.agents.team import Team, fragment_memory
 from latentcrdt.agents.think import think
+from latentcrdt.errors import InvalidRequestError
 from tests.agents.crew import TASK, make_team
+from tests.hf.tiny_tokenizer import BOS_ID
 
 
 @pytest.fixture
@@ -73,3 +75,17 @@ def test_a_visible_question_stands_behind_the_context():
     first = team.read(TASK).fragments[0]
     pieces = [TASK.preamble, TASK.contexts[0], TASK.question]
     assert first.header.token_ids == tuple(team.token_ids(pieces))
+
+
+def test_without_a_preamble_the_shared_prefix_is_what_every_sequence_begins_with():
+    team = make_team(Regime(shared_prefix=True))
+    reading = team.read(replace(TASK, preamble=""))
+    assert [prefix.header.token_ids for prefix in reading.prefixes] == [(BOS_ID,)]
+    assert BOS_ID not in reading.fragments[0].header.token_ids
+
+
+def test_a_shared_prefix_of_nothing_is_refused():
+    team = make_team(Regime(shared_prefix=True))
+    team.tokenizer.backend_tokenizer.post_processor = None
+    with pytest.raises(InvalidRequestError, match="preamble"):
+        team.read(replace(TASK, preamble=""))

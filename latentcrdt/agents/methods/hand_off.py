@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from latentcrdt.agents.answering import answer_from_texts, text_of, utf8_bytes
+from latentcrdt.agents.answering import answer_from_texts, continued, utf8_bytes
 from latentcrdt.agents.method import Answer, Task
 from latentcrdt.agents.methods.text_merge import ordered_texts
 from latentcrdt.agents.team import Team
-from latentcrdt.hf.continuation import Continuation, greedy, stop_ids_of
+from latentcrdt.hf.continuation import Continuation
 
 NOTE_TOKENS = 32
 """Tokens that each agent writes at most: a sentence or two."""
@@ -32,10 +32,5 @@ class TextHandOff:
 
     def _note(self, pieces: list[str]) -> str:
         agent = Continuation.from_nothing(self.team.model)
-        note_ids = greedy(
-            agent.feed(self.team.token_ids(pieces))[-1],
-            lambda token_id: agent.feed([token_id])[-1],
-            max_new_tokens=self.note_tokens,
-            stop_ids=stop_ids_of(self.team.model),
-        )
-        return text_of(self.team, note_ids)
+        logits = agent.feed(self.team.token_ids(pieces))[-1]
+        return continued(self.team, agent, logits, self.note_tokens)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import torch
 
-from latentcrdt.agents.answering import Stopwatch, order_facts, text_of
+from latentcrdt.agents.answering import Stopwatch, order_facts, written
 from latentcrdt.agents.method import Answer, Cost, Task
 from latentcrdt.agents.team import Team
 from latentcrdt.errors import InvalidRequestError
-from latentcrdt.hf.continuation import Continuation, greedy, stop_ids_of
+from latentcrdt.hf.continuation import Continuation
 
 TAU = 1.0
 """Temperature of the softmax over losses, as published."""
@@ -49,10 +49,6 @@ class PackLLM:
             for fragment in ordered
         ]
         question = self.team.question_ids(task)
-        if len(question) < 2:
-            raise InvalidRequestError(
-                f"question: expected at least two tokens to score copies by, got {len(question)}"
-            )
         logits = [copy.feed(question, keep=len(question)).cpu().double() for copy in copies]
         weights = self.weigh(logits, question)
         first = _mixed([at_question[-1] for at_question in logits], weights)
@@ -62,20 +58,20 @@ class PackLLM:
             bytes_moved=reading.num_bytes,
             first_token_s=watch.seconds,
         )
-        answer_ids = greedy(
+        text = written(
+            self.team,
             first,
             lambda token_id: _mixed(
                 [copy.feed([token_id])[-1].cpu().double() for copy in copies], weights
             ),
-            max_new_tokens=task.max_new_tokens,
-            stop_ids=stop_ids_of(self.team.model),
+            task.max_new_tokens,
         )
         facts = {
             **order_facts(reading, ordered),
             "losses": [question_loss(at_question, question) for at_question in logits],
             "weights": weights,
         }
-        return Answer(text_of(self.team, answer_ids), cost, facts=facts)
+        return Answer(text, cost, facts=facts)
 
 
 def packllm_sim(team: Team) -> PackLLM:
@@ -92,8 +88,13 @@ def question_loss(logits: torch.Tensor, question: Sequence[int]) -> float:
     """Return the mean negative log-likelihood, in nats, of a question's tokens but the first.
 
     ``logits`` ``[T, V]`` are those at the T tokens, each of which predicts the next. The first is
-    predicted by what stands before the question, of which a fragment keeps K and V alone.
+    predicted by what stands before the question, of which a fragment keeps K and V alone. Raises
+    InvalidRequestError for a question of less than two tokens.
     """
+    if len(question) < 2:
+        raise InvalidRequestError(
+            f"question: expected at least two tokens to be scored by, got {len(question)}"
+        )
     expected = torch.tensor(question[1:])
     return float(torch.nn.functional.cross_entropy(logits[:-1], expected))
 
