@@ -34,4 +34,4 @@ def load_reference_model(
     path = checkpoint_path(checkpoint)
     model = LlamaForCausalLM.from_pretrained(path, local_files_only=True, use_safetensors=True)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(path, local_files_only=True)
-    return model.eval(), tokenizer
+    return model, tokenizer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
@@ -52,10 +53,12 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A", special_tokens=[(BOS, BOS_ID)]
     )
-    return PreTrainedTokenizerFast(
+    untyped: Any = PreTrainedTokenizerFast
+    made: PreTrainedTokenizerFast = untyped(
         tokenizer_object=tokenizer,
         unk_token=UNKNOWN,
         bos_token=BOS,
         eos_token=EOS,
         pad_token=PADDING,
     )
+    return made
