@@ -53,7 +53,7 @@ PLAIN = Prompt(
     name="plain",
     prefix="",
     shard="{shard}\n",
-    question="Question: {question}\nAnswer:",
+    question="{question}",
     answer=" {answer}",
 )
 """What the reference model was trained on."""

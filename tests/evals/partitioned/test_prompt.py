@@ -43,9 +43,8 @@ def test_token_ids_of_the_pieces_joined_are_those_of_the_whole(smollm2_tokenizer
 def test_text_takes_the_shards_in_the_given_order():
     (question,) = questions("counting", num_shards=3, count=1, split="train")
     a, b, c = question.shards
-    tail = f"Question: {question.question}\nAnswer:"
-    assert PLAIN.text(question) == f"{a}\n{b}\n{c}\n{tail}"
-    assert PLAIN.text(question, [2, 0, 1]) == f"{c}\n{a}\n{b}\n{tail}"
+    assert PLAIN.text(question) == f"{a}\n{b}\n{c}\n{question.question}"
+    assert PLAIN.text(question, [2, 0, 1]) == f"{c}\n{a}\n{b}\n{question.question}"
 
 
 def test_a_chat_prompt_is_the_template_of_the_model(smollm2_tokenizer):
