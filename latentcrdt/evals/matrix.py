@@ -15,17 +15,14 @@ BUDGETS = (0, 5, 10, 20, 40, 80)
 """Latent steps of each agent that are tried unless others are asked for."""
 
 
-def regimes(
-    names: Iterable[str], budgets: Sequence[int], *, has_preamble: bool = True
-) -> tuple[Regime, ...]:
+def regimes(names: Iterable[str], budgets: Sequence[int]) -> tuple[Regime, ...]:
     """Return the regimes of names such as ``all-hidden-alone``, each at every budget.
 
     A name may leave words out: ``latent`` stands for all regimes with latent rows alone, ``every``
-    for all there are. Without a preamble, which all agents would share, there is no shared prefix.
-    Raises InvalidRequestError for an unknown word, or when nothing is left, as of latent rows
-    without a latent step.
+    for all there are. Raises InvalidRequestError for an unknown word, or when nothing is left, as
+    of latent rows without a latent step.
     """
-    every = [r for r in _every(budgets) if has_preamble or not r.shared_prefix]
+    every = list(_every(budgets))
     known = {word for regime in _every([1]) for word in _words(regime)}
     chosen: dict[Regime, None] = {}
     for name in names:
@@ -37,8 +34,8 @@ def regimes(
         chosen |= {regime: None for regime in every if words <= _words(regime)}
     if not chosen:
         raise InvalidRequestError(
-            f"regimes {list(names)} with budgets {list(budgets)}: expected at least one that makes "
-            f"sense (latent rows need latent steps, a shared prefix needs a preamble), got none"
+            f"regimes {list(names)} with budgets {list(budgets)}: expected at least one (latent "
+            f"rows alone need latent steps), got none"
         )
     return tuple(chosen)
 

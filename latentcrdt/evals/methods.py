@@ -9,6 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from latentcrdt.agents.method import Answer, Method, Task
 from latentcrdt.agents.methods import build_methods
+from latentcrdt.agents.methods.repaired import build_repairs
 from latentcrdt.agents.regime import Regime
 from latentcrdt.agents.team import Captured, Team, fragment_memory
 from latentcrdt.core.fragment import Fragment
@@ -75,7 +76,7 @@ class MethodTable:
 
     def _all(self, regime: Regime, num_agents: int) -> dict[str, Method]:
         team = Team(self.model, self.tokenizer, regime, self._memory)
-        methods = build_methods(team, num_agents)
+        methods = {**build_methods(team, num_agents), **build_repairs(team)}
         for name in WITHOUT_AGENTS:
             methods[name] = Remembered(methods[name], self._answers)
         return methods

@@ -15,6 +15,7 @@ from transformers import (
 )
 
 from latentcrdt.errors import InvalidRequestError
+from latentcrdt.evals.reference import load_reference_model
 from latentcrdt.hf.contract import ModelContract
 from latentcrdt.hf.smollm2 import load_smollm2
 
@@ -26,7 +27,7 @@ class LoadedModel:
     """A model, ready to run."""
 
     name: str
-    """``smollm2``, or the name of the folder."""
+    """``reference``, ``smollm2``, or the name of the folder."""
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
 
@@ -43,12 +44,15 @@ def load_model(name: str) -> LoadedModel:
     is one. Raises InvalidRequestError for a path that is no folder, ModelNotInstalledError,
     UnsupportedModelError for a model whose cache cannot be moved.
     """
+    if name == REFERENCE:
+        return LoadedModel(name, *load_reference_model())
     if name == SMOLLM2:
         return LoadedModel(name, *load_smollm2())
     folder = Path(name)
     if not (folder / "config.json").is_file():
         raise InvalidRequestError(
-            f"model: expected {SMOLLM2!r} or the folder of a transformers model, got {name!r:.200}"
+            f"model: expected {REFERENCE!r}, {SMOLLM2!r} or the folder of a transformers model, "
+            f"got {name!r:.200}"
         )
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         folder, dtype="auto", local_files_only=True

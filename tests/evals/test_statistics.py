@@ -13,12 +13,6 @@ from hypothesis import strategies as st
 
 from latentcrdt.errors import InvalidRequestError
 from latentcrdt.evals.statistics import mcnemar, paired_difference, wilson
-from latentcrdt.evals.statistics.calibration import (
-    Judged,
-    calibration_error,
-    operating_curve,
-    reliability,
-)
 from latentcrdt.evals.statistics.holm import holm
 
 Z = 1.959963984540054  # scipy.stats.norm.ppf(0.975)
@@ -149,51 +143,3 @@ def test_holm_rejects_what_stepping_down_rejects(p_values):
             rejected.add(index)
         assert {i for i, p in enumerate(adjusted) if p <= level} == rejected
     assert all(a >= p for a, p in zip(adjusted, p_values, strict=True))
-
-
-judged = st.lists(
-    st.builds(
-        Judged,
-        confidence=st.floats(0, 1),
-        merge_right=st.booleans(),
-        fallback_right=st.booleans(),
-        merge_cost=st.just(1.0),
-        fallback_cost=st.just(10.0),
-    ),
-    min_size=1,
-    max_size=30,
-)
-
-
-@given(judged)
-def test_the_bins_hold_every_question_once_and_in_its_place(questions):
-    bins = reliability(questions)
-    assert sum(b.count for b in bins) == len(questions)
-    right = sum(b.count * b.accuracy for b in bins)
-    assert right == pytest.approx(sum(q.merge_right for q in questions))
-    assert [b.confidence for b in bins] == sorted(b.confidence for b in bins)
-
-
-def test_a_gate_that_means_what_it_says_has_no_calibration_error():
-    questions = [Judged(0.75, i < 3, True, 1, 10) for i in range(4)]
-    questions += [Judged(0.25, i < 1, True, 1, 10) for i in range(4)]
-    assert calibration_error(reliability(questions)) == 0
-    wrong = [Judged(1 - q.confidence, q.merge_right, True, 1, 10) for q in questions]
-    assert calibration_error(reliability(wrong)) == 0.5
-
-
-@given(judged)
-def test_the_curve_goes_from_always_merging_to_never(questions):
-    curve = operating_curve(questions)
-    assert (curve[0].merged, curve[0].cost) == (1, 1)
-    assert (curve[-1].merged, curve[-1].cost) == (0, 10)
-    assert curve[0].accuracy == sum(q.merge_right for q in questions) / len(questions)
-    assert curve[-1].accuracy == sum(q.fallback_right for q in questions) / len(questions)
-    shares = [point.merged for point in curve]
-    assert shares == sorted(shares, reverse=True)
-    for point in curve:
-        chosen = [
-            q.merge_right if q.confidence >= point.threshold else q.fallback_right
-            for q in questions
-        ]
-        assert point.accuracy == sum(chosen) / len(chosen)

@@ -77,12 +77,11 @@ def partitioned(
     from latentcrdt.evals.partitioned.benchmark import Partitioned, prompt_for  # noqa: PLC0415
 
     loaded = load_model(model)
-    prompt = prompt_for(loaded)
     evaluation = Evaluation(
-        Partitioned(words(families) or list(FAMILIES), questions, prompt, seed=seed),
+        Partitioned(words(families) or list(FAMILIES), questions, prompt_for(loaded), seed=seed),
         loaded,
         tuple(numbers(agents)),
-        regimes_of(words(regimes), numbers(budgets), has_preamble=bool(prompt.prefix)),
+        regimes_of(words(regimes), numbers(budgets)),
         tuple(words(methods)),
     )
     _run(evaluation, out, as_json=as_json)

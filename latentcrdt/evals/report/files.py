@@ -24,9 +24,8 @@ def write_report(summary: Summary, directory: Path) -> list[Path]:
 
         plots = draw(summary)
     images = "".join(f"\n![{name}]({name})\n" for name in plots)
-    document = json.dumps(asdict(summary), indent=1, ensure_ascii=False)
     contents = {
-        "report.json": document.encode() + b"\n",
+        "report.json": _document(summary),
         "report.md": f"{markdown(summary)}\n{images}".encode(),
         **plots,
     }
@@ -34,3 +33,11 @@ def write_report(summary: Summary, directory: Path) -> list[Path]:
         with replacing(directory / name) as file:
             file.write(content)
     return [directory / name for name in contents]
+
+
+def _document(summary: Summary) -> bytes:
+    """Return the summary as JSON, a cell a line: small, and two of them can be compared by eye."""
+    document = asdict(summary)
+    cells = ",\n".join(json.dumps(cell, separators=(",", ":")) for cell in document.pop("cells"))
+    head = json.dumps(document, indent=1, ensure_ascii=False).removesuffix("\n}")
+    return f'{head},\n "cells": [\n{cells}\n ]\n}}\n'.encode()

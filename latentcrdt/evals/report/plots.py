@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from latentcrdt.evals.report.summarise import ANY_ORDER, CANONICAL
 from latentcrdt.evals.report.summary import CellSummary, MethodSummary, Summary
@@ -108,6 +109,7 @@ def _cost(summary: Summary) -> Figure:
             (panels[2 * index + 1], "ms to the first token"),
         ):
             axes.set(xscale="log", xlabel=label, title=title)
+            axes.xaxis.set_minor_formatter(NullFormatter())
     _finish(figure, panels)
     return figure
 
@@ -120,8 +122,8 @@ def _line(axes: Any, found: Sequence[tuple[int, MethodSummary]], name: str, colo
     y = [method.accuracy for _, method in found]
     strong = name == CANONICAL
     axes.plot(x, y, "o-", color=colour, label=name, linewidth=2 if strong else 1, markersize=3)
-    for place, method in found:
-        axes.plot([place, place], method.interval, color=colour, linewidth=0.6, alpha=0.7)
+    lows, highs = zip(*(method.interval for _, method in found), strict=True)
+    axes.vlines(x, lows, highs, color=colour, linewidth=0.6, alpha=0.7)
 
 
 def _colours(cells: Sequence[CellSummary]) -> dict[str, Any]:
