@@ -35,11 +35,8 @@ class Evaluation:
         methods raise.
         """
         table = MethodTable(self.model.model, self.model.tokenizer)
-        cells = [
-            Cell(k, regime, table.names(self.methods, k))
-            for k in self.num_agents
-            for regime in self.regimes
-        ]
+        methods = {k: table.names(self.methods, k) for k in self.num_agents}
+        cells = [Cell(k, regime, methods[k]) for k in methods for regime in self.regimes]
         settings = {
             **self.benchmark.settings(),
             "metrics": list(self.benchmark.metrics),
@@ -47,7 +44,7 @@ class Evaluation:
             "model_id": self.model.model_id,
             "k": list(self.num_agents),
             "regimes": [regime.name for regime in self.regimes],
-            "methods": list(self.methods),
+            "methods": {str(k): list(names) for k, names in methods.items()},
             "versions": package_versions(),
         }
         with RunDirectory(directory, settings, session_facts()) as opened:

@@ -40,7 +40,8 @@ def summarise(run: Path) -> Summary:
     manifest = read_manifest(run)
     timings = read_timings(run)
     metric = manifest["settings"]["metrics"][0]
-    cells = [_cell(answers, timings, metric) for answers in _answers_by_cell(run)]
+    methods = manifest["settings"]["methods"]
+    cells = [_cell(answers, timings, metric) for answers in _answers_by_cell(run, methods)]
     if not cells:
         raise InvalidRequestError(f"{run}: expected answers, found no question that is finished")
     return Summary(
@@ -51,13 +52,17 @@ def summarise(run: Path) -> Summary:
     )
 
 
-def _answers_by_cell(run: Path) -> Iterator[Answers]:
-    """Yield the answers of each cell, to those questions that all its methods have answered."""
+def _answers_by_cell(run: Path, methods_of: Mapping[str, Sequence[str]]) -> Iterator[Answers]:
+    """Yield the answers of each cell, to those questions that all its methods have answered.
+
+    ``methods_of`` names the methods for each number of agents.
+    """
     cells: dict[tuple[int, str], dict[str, dict[str, Record]]] = {}
     for record in read_records(run):
         methods = cells.setdefault((record.num_agents, record.regime), {})
         methods.setdefault(record.method, {})[record.item_id] = record
-    for methods in cells.values():
+    for (num_agents, _), found in cells.items():
+        methods = {name: found.get(name, {}) for name in methods_of[str(num_agents)]}
         first, *others = methods.values()
         shared = [item for item in first if all(item in answers for answers in others)]
         if shared:
