@@ -134,6 +134,46 @@ def hotpotqa(
 
 
 @evals.command()
+def gate(
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", file_okay=False, help="For the report.")
+    ],
+    model: ModelOption = "reference",
+    agents: Annotated[int, typer.Option("--k", min=2, help="Number of agents.")] = 2,
+    questions: Annotated[
+        int, typer.Option("--questions", min=1, help="To calibrate on, and as many to judge by.")
+    ] = 200,
+    regime: Annotated[
+        str, typer.Option("--regime", metavar="NAME", help="All three words of it.")
+    ] = "all-hidden-prefix",
+    steps: Annotated[int, typer.Option("--budget", min=0, help="Latent steps.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Calibrate the gate on some questions of `partitioned`, and judge it on others.
+
+    The gate tries a merge and answers from something else where it is likely to hurt.
+    """
+    from latentcrdt.evals.gate import measure_on_partitioned  # noqa: PLC0415  # see above
+    from latentcrdt.evals.matrix import regimes as regimes_of  # noqa: PLC0415
+    from latentcrdt.evals.models import load_model  # noqa: PLC0415
+    from latentcrdt.evals.report.gate import gate_markdown, write_gate_report  # noqa: PLC0415
+
+    (chosen, *others) = regimes_of([regime], [steps])
+    if others:
+        raise typer.BadParameter(f"expected the name of one regime, got {regime!r}")
+    with counting("questions") as on_progress:
+        found = measure_on_partitioned(
+            load_model(model), chosen, agents, questions, on_progress=on_progress
+        )
+    write_gate_report(found, out)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        console().print("\n".join(gate_markdown(found)), markup=False, soft_wrap=True)
+
+
+@evals.command()
 def report(
     run: RunArgument,
     out: Annotated[

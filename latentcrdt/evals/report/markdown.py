@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 from latentcrdt.evals.report.claims import NEAR_POINTS, order_claim
 from latentcrdt.evals.report.summarise import ANY_ORDER, CANONICAL, FULL_CONTEXT
 from latentcrdt.evals.report.summary import CellSummary, Comparison, MethodSummary, Summary
+from latentcrdt.evals.report.table import accuracy, percent, plain, table
 
 NONE = "-"
 """Stands where something was not run."""
@@ -28,9 +29,9 @@ def _page(summary: Summary) -> Iterator[str]:
     )
     for name in sorted(settings):
         if name not in ("benchmark", "model"):
-            yield f"- {name}: {_plain(settings[name])}"
+            yield f"- {name}: {plain(settings[name])}"
     for session in summary.sessions:
-        yield f"- run: {_plain(session)}"
+        yield f"- run: {plain(session)}"
     yield from _orders(summary)
     yield from _baselines(summary)
     yield from _by_agents(summary)
@@ -64,11 +65,11 @@ def _orders(summary: Summary) -> Iterator[str]:
                 f"{_accuracy(cell.method(orders.worst))} {orders.worst.removeprefix(ANY_ORDER)}",
                 _difference(against),
                 _p_value(against),
-                f"{_percent(orders.any_right)} / {_percent(orders.all_right)}",
-                _percent(orders.disagree),
+                f"{percent(orders.any_right)} / {percent(orders.all_right)}",
+                percent(orders.disagree),
             ]
         )
-    yield from _table(
+    yield from table(
         [
             "k",
             "regime",
@@ -99,7 +100,7 @@ def _baselines(summary: Summary) -> Iterator[str]:
         return
     yield "\n## Beside other methods\n"
     header = ["k", "regime", "n", CANONICAL, *others]
-    yield from _table(
+    yield from table(
         header,
         [
             [str(c.num_agents), c.regime, str(c.num_questions)]
@@ -108,7 +109,7 @@ def _baselines(summary: Summary) -> Iterator[str]:
         ],
     )
     yield "\nCanonical minus each, in points, with p:\n"
-    yield from _table(
+    yield from table(
         [*header[:3], *others],
         [
             [str(c.num_agents), c.regime, str(c.num_questions)]
@@ -129,7 +130,7 @@ def _by_agents(summary: Summary) -> Iterator[str]:
         found = {n: [c.method(n) if (c := cells.get(k)) else None for k in numbers] for n in names}
         yield f"\nRegime `{regime}`:\n"
         rows = [[n, *map(_accuracy, methods)] for n, methods in found.items() if any(methods)]
-        yield from _table(["method", *(f"k = {k}" for k in numbers)], rows)
+        yield from table(["method", *(f"k = {k}" for k in numbers)], rows)
         yield f"\nMinus `{FULL_CONTEXT}`, in points, with p:\n"
         rows = []
         for name in names:
@@ -137,7 +138,7 @@ def _by_agents(summary: Summary) -> Iterator[str]:
             tested = [c.comparison(*pair) if (c := cells.get(k)) else None for k in numbers]
             if any(tested):
                 rows.append([name, *map(_tested, tested)])
-        yield from _table(["method", *(f"k = {k}" for k in numbers)], rows)
+        yield from table(["method", *(f"k = {k}" for k in numbers)], rows)
 
 
 def _families(summary: Summary) -> Iterator[str]:
@@ -146,9 +147,9 @@ def _families(summary: Summary) -> Iterator[str]:
     for cell in _first_of_each(summary):
         families = list(dict.fromkeys(f for m in cell.methods for f in m.families))
         yield f"\nk = {cell.num_agents}, `{cell.regime}`:\n"
-        yield from _table(
+        yield from table(
             ["method", *families],
-            [[m.method, *(_percent(m.families[f]) for f in families)] for m in cell.methods],
+            [[m.method, *(percent(m.families[f]) for f in families)] for m in cell.methods],
         )
 
 
@@ -161,7 +162,7 @@ def _costs(summary: Summary) -> Iterator[str]:
     )
     for cell in _first_of_each(summary):
         yield f"\nk = {cell.num_agents}, `{cell.regime}`:\n"
-        yield from _table(
+        yield from table(
             ["method", "accuracy", "tokens", "computed", "bytes", "first token, ms"],
             [
                 [
@@ -190,31 +191,10 @@ def _names(summary: Summary) -> list[str]:
     return [name for name in names if not name.startswith(ANY_ORDER)]
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield _row(header)
-    yield _row(["---"] * len(header))
-    yield from map(_row, rows)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, dict):
-        return "; ".join(f"{name} {_plain(member)}" for name, member in value.items())
-    return ", ".join(map(_plain, value)) if isinstance(value, list) else str(value)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
 def _accuracy(method: MethodSummary | None) -> str:
     if method is None:
         return NONE
-    low, high = method.interval
-    return f"{_percent(method.accuracy)} [{_percent(low)}, {_percent(high)}]"
+    return accuracy(method.accuracy, method.interval)
 
 
 def _difference(comparison: Comparison | None) -> str:

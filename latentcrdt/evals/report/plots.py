@@ -18,8 +18,6 @@ STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "latentcrdt", "
 
 PANEL_INCHES = (3.0, 2.4)
 
-FORMAT = "svg"
-
 
 def draw(summary: Summary) -> dict[str, bytes]:
     """Return each plot that the run has figures for, by file name."""
@@ -32,7 +30,7 @@ def draw(summary: Summary) -> dict[str, bytes]:
         if len({cell.num_agents for cell in summary.cells}) > 1:
             figures["agents"] = _agents(summary)
         figures["cost"] = _cost(summary)
-        return {f"{name}.{FORMAT}": _bytes(figure) for name, figure in figures.items()}
+        return {f"{name}.svg": svg(figure) for name, figure in figures.items()}
 
 
 def _matrix(cells: Sequence[CellSummary]) -> Figure:
@@ -162,7 +160,8 @@ def _without_budget(cell: CellSummary) -> str:
     return cell.regime.rpartition("-")[0]
 
 
-def _bytes(figure: Figure) -> bytes:
+def svg(figure: Figure) -> bytes:
+    """Return a figure as SVG, without the time at which it was made."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=FORMAT, metadata={"Date": None} if FORMAT == "svg" else None)
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
