@@ -40,7 +40,8 @@ class Realignment:
     def of(cls, model: PreTrainedModel) -> Realignment:
         """Return a model's realignment; computed once for each instance, and when it changed.
 
-        Raises UnsupportedModelError for a model without output embeddings as wide as its input's.
+        Raises UnsupportedModelError for a model without output embeddings as wide as its input's,
+        and for one whose layers look the token itself up.
         """
         mark = fingerprint(model)
         known = _realignments.get(model)
@@ -50,13 +51,20 @@ class Realignment:
 
     @classmethod
     def _compute(cls, model: PreTrainedModel) -> Realignment:
+        name = model.config.model_type
+        if getattr(model.config.get_text_config(decoder=True), "hidden_size_per_layer_input", None):
+            raise UnsupportedModelError(
+                f"{name}: its layers look the token up as well, and a latent row has none",
+                model_type=name,
+            )
         live: Any = model  # transformers leaves its accessors untyped
         embed, head = live.get_input_embeddings(), live.get_output_embeddings()
         if head is None or head.weight.shape != embed.weight.shape:
             shape = None if head is None else list(head.weight.shape)
             raise UnsupportedModelError(
-                f"{model.config.model_type}: a latent step needs output embeddings of the input's "
-                f"shape {list(embed.weight.shape)}, got {shape}"
+                f"{name}: a latent step needs output embeddings of the input's "
+                f"shape {list(embed.weight.shape)}, got {shape}",
+                model_type=name,
             )
         with evaluation(model):
             # Through the layer: some families scale what the table holds.

@@ -8,12 +8,13 @@ from transformers import DynamicCache
 from latentcrdt.agents.regime import Rows
 from latentcrdt.agents.think import forward, latent_steps, think
 from latentcrdt.core.geometry import Dtype
-from latentcrdt.errors import InvalidRequestError
+from latentcrdt.errors import InvalidRequestError, UnsupportedModelError
 from latentcrdt.hf import capture
 from tests.agents.naive import naive_latent_inputs
 from tests.hf.oracle import BOUNDS, assert_close, last_rows, layers_of, render_of
 from tests.hf.shift import FILLER, MOVED
 from tests.hf.tiny_models import make_model
+from tests.hf.variants import VARIANTS
 
 NUM_STEPS = 9
 """More than the 5 rows that Gemma's sliding layers keep here."""
@@ -48,6 +49,21 @@ def test_steps_equal_a_full_recomputation_at_every_step(variant):
     fed = latent_steps(model, cache, hidden, position=len(FILLER), num_steps=NUM_STEPS)
     expected = naive_latent_inputs(model, FILLER, NUM_STEPS)
     torch.testing.assert_close(fed, expected, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("variant", sorted(VARIANTS.keys() - {"gemma4_text"}))
+def test_every_family_takes_latent_steps(variant):
+    model = make_model(variant)
+    fragment = think(model, None, FILLER, num_steps=2)
+    expected = naive_latent_inputs(model, FILLER, 2)
+    torch.testing.assert_close(latent_inputs_of(fragment), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_layers_that_look_the_token_up_are_refused():
+    model = make_model("gemma4_text")
+    assert think(model, None, FILLER, num_steps=0).header.num_latent_rows == 0
+    with pytest.raises(UnsupportedModelError, match="a latent row has none"):
+        think(model, None, FILLER, num_steps=1)
 
 
 def test_rows_are_made_again_from_their_stored_embeddings(model):
