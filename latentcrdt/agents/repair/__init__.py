@@ -4,5 +4,6 @@ from latentcrdt.agents.repair.ape import APE
 from latentcrdt.agents.repair.cacheblend import CacheBlend
 from latentcrdt.agents.repair.legolink import LegoLink
 from latentcrdt.agents.repair.reprefill import Reprefill
+from latentcrdt.render.derived import derive
 
-__all__ = ["APE", "CacheBlend", "LegoLink", "Reprefill"]
+__all__ = ["APE", "CacheBlend", "LegoLink", "Reprefill", "derive"]
