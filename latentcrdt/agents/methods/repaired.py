@@ -9,10 +9,11 @@ from latentcrdt.agents.answering import Stopwatch, complete, order_facts
 from latentcrdt.agents.method import Answer, Method, Task
 from latentcrdt.agents.repair import APE, CacheBlend, LegoLink, Reprefill
 from latentcrdt.agents.team import Team
-from latentcrdt.core.derived import Repair, place_derived
+from latentcrdt.core.derived import Repair
 from latentcrdt.core.placement import place
 from latentcrdt.core.plan import Layout, RenderPlan
 from latentcrdt.hf.continuation import Continuation
+from latentcrdt.render.derived import derive
 from latentcrdt.render.stream import render
 
 
@@ -37,13 +38,11 @@ class Repaired:
         watch = Stopwatch()
         ordered = reading.canonical()
         plan = reading.plan(ordered)
-        derived = self.repair.apply(plan, reading.by_id)
-        placed = place_derived(plan, derived.header, [p.header for p in reading.prefixes])
-        rendered = render(placed, {**reading.by_id, derived.fragment_id: derived})
+        derived = derive(self.repair, plan, reading.by_id)
         text, cost = complete(
             self.team,
             task,
-            Continuation.of_render(rendered, self.team.model),
+            Continuation.of_render(derived.render, self.team.model),
             question,
             watch=watch,
             bytes_moved=reading.num_bytes,
@@ -51,7 +50,7 @@ class Repaired:
         )
         facts = {
             **order_facts(reading, ordered),
-            "derivation": str(self.repair.derivation(plan).derivation_id),
+            "derivation": str(derived.derivation.derivation_id),
             "derived": str(derived.fragment_id),
         }
         return Answer(text, cost, dict(reading.receipt(plan)), facts)

@@ -33,11 +33,12 @@ def gate_markdown(report: GateReport) -> Iterator[str]:
     """Yield the lines of the page."""
     yield f"# The gate on {report.settings['model']}\n"
     yield from (f"- {name}: {plain(value)}" for name, value in report.settings.items())
+    chosen = ", ".join(f"{outcome} {count}" for outcome, count in report.outcomes.items())
     yield (
         f"\nCalibrated on {report.num_calibration} questions, judged on {report.num_judged} "
-        f"others; {percent(report.hurt)} % of these are lost by the merge and not by the texts. Chosen: "
-        + ", ".join(f"{outcome} {count}" for outcome, count in report.outcomes.items())
-        + ". Cost: tokens that the final agent computes, those of the trial included.\n"
+        f"others; {percent(report.hurt)} % of these are lost by the merge and not by the texts. "
+        f"Chosen: {chosen}. Cost: tokens that the final agent computes, those of the trial "
+        "included.\n"
     )
     yield from table(
         ["way", "accuracy", "mean cost"],
