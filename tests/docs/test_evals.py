@@ -11,8 +11,8 @@ import typer.main
 
 from latentcrdt.agents.regime import Regime
 from latentcrdt.cli.app import app
-from latentcrdt.evals.methods import MethodTable
 from latentcrdt.evals.manifest import MANIFEST
+from latentcrdt.evals.methods import MethodTable
 from latentcrdt.evals.run_directory import ANSWERS, RECEIPTS, TIMINGS
 from tests.hf.tiny_models import make_model
 from tests.hf.tiny_tokenizer import make_tokenizer
