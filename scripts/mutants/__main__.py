@@ -17,6 +17,7 @@ from scripts.mutants import (
     agents,
     core,
     elsewhere,
+    evals,
     object_store,
     render,
     replication,
@@ -28,7 +29,7 @@ from scripts.mutants.mutant import Mutant
 ROOT = Path(__file__).resolve().parent.parent.parent
 MUTANTS = tuple(
     mutant
-    for area in (core, render, store, object_store, replication, agents, server, elsewhere)
+    for area in (core, render, store, object_store, replication, agents, evals, server, elsewhere)
     for mutant in area.MUTANTS
 )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from latentcrdt.agents.method import Task
 from latentcrdt.agents.regime import Regime, Rows
 from latentcrdt.agents.team import Team
@@ -25,7 +23,7 @@ REGIMES = [
 ]
 
 
-def make_team(regime: Regime | None = None, **changes: Any) -> Team:
-    model = make_model("llama", tie_word_embeddings=False, eos_token_id=None, **changes)
+def make_team(regime: Regime | None = None, variant: str = "llama") -> Team:
+    model = make_model(variant, tie_word_embeddings=False)
     model.generation_config.eos_token_id = None
     return Team(model, make_tokenizer(), regime or Regime())

@@ -1,5 +1,6 @@
 """What every method promises, and what each one answers against another way to the same."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -48,6 +49,12 @@ def test_every_method_answers_and_says_what_it_took(answers, team):
         assert answer.cost.context_tokens >= answer.cost.prefilled_tokens >= question, name
         assert answer.cost.first_token_s > 0
         assert (answer.cost.bytes_moved == 0) == (name == "no-cache")
+
+
+def test_what_an_answer_says_can_be_written_as_json(answers):
+    for answer in answers.values():
+        said = [answer.receipt, answer.facts]
+        assert json.loads(json.dumps(said)) == said
 
 
 def test_caches_spare_the_final_agent_all_but_the_question(answers, team):
@@ -99,8 +106,9 @@ def test_methods_of_text_answer_what_generate_says(team, answers):
     assert answers["no-cache"].text == generated(team, team.token_ids(nothing_read))
 
 
-def test_one_agent_alone_is_the_same_by_cache_and_by_text():
-    team, task = make_team(), replace(TASK, contexts=TASK.contexts[:1])
+@pytest.mark.parametrize("variant", ["llama", "gemma3_text", "glm4"])
+def test_one_agent_alone_is_the_same_by_cache_and_by_text(variant):
+    team, task = make_team(variant=variant), replace(TASK, contexts=TASK.contexts[:1])
     answers = {name: method.answer(task) for name, method in build_methods(team, 1).items()}
     del answers["no-cache"], answers["hand-off"]
     assert answers.keys() == {

@@ -77,6 +77,8 @@ def test_what_no_regime_changes_is_the_same_in_all(finished):
             by_regime[record.regime][key] = (record.text, record.bytes_moved)
     first, second = by_regime.values()
     assert first == second
+    for (_, _, method), (_, bytes_moved) in first.items():
+        assert (bytes_moved == 0) == (method == "no-cache")
 
 
 def test_the_report_lies_beside_the_answers(finished):

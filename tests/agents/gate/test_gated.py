@@ -1,5 +1,6 @@
 """The gate as a method, and the trial that it decides by."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -44,6 +45,12 @@ def test_a_merge_that_passes_is_answered_from_the_trial(team, answers):
     )
     assert answer.facts["order"] == answers["canonical"].facts["order"]
     assert answer.cost.prefilled_tokens == 4 * len(team.question_ids(TASK))
+
+
+def test_what_a_gate_says_can_be_written_as_json(team):
+    facts = Gated(team, policy(ALWAYS)).answer(TASK).facts
+    assert json.loads(json.dumps(facts)) == facts
+    assert facts["signals"]["num_fragments"] == 3
 
 
 def test_a_merge_that_fails_is_answered_from_texts_and_the_trial_is_paid_for(team, answers):
