@@ -6,22 +6,31 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from latentcrdt_server.child_process import ServerProcess
 
 from latentcrdt import Client
+from latentcrdt.client.calls import Call
+from latentcrdt.client.flows import Step
 from latentcrdt.client.remote_peer import RemotePeer
 from latentcrdt.core.derivation import Derivation, Operation
 from latentcrdt.core.derived import Derived, check_repairable, companion_of
+from latentcrdt.core.documents import plan_document
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.placement import place
 from latentcrdt.core.plan import Layout, RenderPlan
 from latentcrdt.core.query import RenderQuery
 from latentcrdt.core.rendered import Render
-from latentcrdt.errors import InvalidRequestError, NothingToRenderError, UnrepairableError
+from latentcrdt.errors import (
+    InvalidRequestError,
+    NothingToRenderError,
+    UnexpectedAnswerError,
+    UnrepairableError,
+)
 from latentcrdt.render.stream import render
 from latentcrdt.replication.anti_entropy import synchronise
 from latentcrdt.testing.fragments import make_fragment
@@ -254,6 +263,26 @@ def test_a_repair_is_asked_for_neither_of_the_server_nor_with_an_earlier_render(
         client.render(state, where="server", repair=Reversal())
     with pytest.raises(InvalidRequestError, match="no previous render"):
         client.render(state, previous=rendered, repair=Reversal())
+
+
+class Misordering(Client):
+    """A client whose server announces another order than the canonical one, consistently."""
+
+    def _perform(self, step: Step) -> Any:
+        result = super()._perform(step)
+        if not (isinstance(step, Call) and step.path.endswith("/plan")):
+            return result
+        ids = [FragmentId.parse(entry["id"]) for entry in result["fragments"]][::-1]
+        headers = [self.fetch(i).header for i in ids]
+        prefixes = [self.fetch(FragmentId.parse(e["id"])).header for e in result["prefixes"]]
+        return plan_document(place(headers, prefixes))
+
+
+def test_a_wrong_order_is_not_repaired(server: str, state: str) -> None:
+    repair = Reversal()
+    with Misordering(server) as client, pytest.raises(UnexpectedAnswerError, match="canonical"):
+        client.repair(state, repair)
+    assert repair.applied == []
 
 
 def test_fragments_that_are_held_are_not_fetched(client: Client, state: str) -> None:
