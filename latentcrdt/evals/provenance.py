@@ -25,5 +25,5 @@ def session_facts() -> dict[str, object]:
         "machine": f"{os.cpu_count()} x {platform.machine()}",
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
-        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "system": f"{platform.system()}, Python {platform.python_version()}",
     }

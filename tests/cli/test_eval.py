@@ -90,6 +90,10 @@ def test_hotpotqa_is_scored_by_both_metrics(run, folder, tmp_path):
     (cell,) = json.loads(result.stdout)["cells"]
     assert cell["num_questions"] == 2
     assert set(cell["methods"][0]["scores"]) == {"em", "f1"}
+    (comparison,) = cell["comparisons"]
+    canonical, single = (m["scores"]["f1"] for m in cell["methods"])
+    assert comparison["scores"]["f1"][0] == pytest.approx(canonical - single)
+    assert "## f1" in (tmp_path / "run" / "report.md").read_text()
 
 
 @pytest.mark.parametrize(

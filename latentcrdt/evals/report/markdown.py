@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from latentcrdt.evals.report.claims import NEAR_POINTS, order_claim
 from latentcrdt.evals.report.summarise import ANY_ORDER, CANONICAL, FULL_CONTEXT
 from latentcrdt.evals.report.summary import CellSummary, Comparison, MethodSummary, Summary
-from latentcrdt.evals.report.table import accuracy, percent, plain, table
+from latentcrdt.evals.report.table import accuracy, percent, plain, points, table
+from latentcrdt.evals.statistics import Difference
 
 NONE = "-"
 """Stands where something was not run."""
@@ -34,6 +35,7 @@ def _page(summary: Summary) -> Iterator[str]:
         yield f"- run: {plain(session)}"
     yield from _orders(summary)
     yield from _baselines(summary)
+    yield from _other_metrics(summary)
     yield from _by_agents(summary)
     yield from _families(summary)
     yield from _costs(summary)
@@ -119,6 +121,29 @@ def _baselines(summary: Summary) -> Iterator[str]:
     )
 
 
+def _other_metrics(summary: Summary) -> Iterator[str]:
+    metrics = dict.fromkeys(name for c in summary.cells for m in c.methods for name in m.scores)
+    for metric in metrics:
+        if metric == summary.metric:
+            continue
+        yield f"\n## {metric}\n"
+        yield "Mean in percent, and the difference to canonical in points.\n"
+        rows = []
+        for cell in summary.cells:
+            for m in cell.methods:
+                against = cell.comparison(CANONICAL, m.method)
+                rows.append(
+                    [
+                        str(cell.num_agents),
+                        cell.regime,
+                        m.method,
+                        percent(m.scores[metric]),
+                        NONE if against is None else points(against.scores[metric]),
+                    ]
+                )
+        yield from table(["k", "regime", "method", metric, "canonical - this"], rows)
+
+
 def _by_agents(summary: Summary) -> Iterator[str]:
     numbers = sorted({cell.num_agents for cell in summary.cells})
     if len(numbers) < 2:
@@ -200,8 +225,7 @@ def _accuracy(method: MethodSummary | None) -> str:
 def _difference(comparison: Comparison | None) -> str:
     if comparison is None:
         return NONE
-    low, high = comparison.interval
-    return f"{100 * comparison.difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return points(Difference(comparison.difference, comparison.interval))
 
 
 def _p_value(comparison: Comparison | None) -> str:

@@ -83,7 +83,7 @@ def _cell(answers: Answers, timings: Mapping[Key, Timing], metric: str) -> CellS
         methods=tuple(_method(answers[name], right[name], timings) for name in answers),
         orders=_orders(answers, right),
         comparisons=tuple(
-            _compare(first, second, right)
+            _compare(first, second, right, answers, metric)
             for first, second in pairs
             if first in right and second in right
         ),
@@ -126,7 +126,9 @@ def _orders(answers: Answers, right: Mapping[str, list[bool]]) -> Orders | None:
     )
 
 
-def _compare(first: str, second: str, right: Mapping[str, list[bool]]) -> Comparison:
+def _compare(
+    first: str, second: str, right: Mapping[str, list[bool]], answers: Answers, metric: str
+) -> Comparison:
     difference = paired_difference(right[first], right[second])
     test = mcnemar(right[first], right[second])
     return Comparison(
@@ -138,6 +140,13 @@ def _compare(first: str, second: str, right: Mapping[str, list[bool]]) -> Compar
         only_second=test.only_second,
         p_value=test.p_value,
         adjusted_p_value=test.p_value,
+        scores={
+            name: paired_difference(
+                [r.scores[name] for r in answers[first]], [r.scores[name] for r in answers[second]]
+            )
+            for name in answers[first][0].scores
+            if name != metric
+        },
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from latentcrdt.evals.statistics import Interval
+from latentcrdt.evals.statistics import Difference, Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ class Comparison:
     """McNemar's exact test, two-sided."""
     adjusted_p_value: float
     """Holm's correction over all cells of the run, for these two methods."""
+    scores: Mapping[str, Difference]
+    """Difference in the mean of each further metric, with the paired bootstrap's interval."""
 
 
 @dataclass(frozen=True, slots=True)

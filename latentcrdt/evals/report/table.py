@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from latentcrdt.evals.statistics import Interval
+from latentcrdt.evals.statistics import Difference, Interval
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -28,3 +28,9 @@ def percent(share: float) -> str:
 def accuracy(share: float, interval: Interval) -> str:
     """Return a share with its interval, in percent."""
     return f"{percent(share)} [{percent(interval.low)}, {percent(interval.high)}]"
+
+
+def points(difference: Difference) -> str:
+    """Return a difference of shares with its interval, in points."""
+    mean, (low, high) = difference
+    return f"{100 * mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
