@@ -19,8 +19,12 @@ from latentcrdt.evals.runner import Cell
 GROUPS = {"bag": "bag-"}
 """Names that stand for all methods whose names begin so."""
 
-WITHOUT_AGENTS = ("single", "text-merge", "no-cache")
-"""Methods that hand texts over, or nothing: their answers are the same in every regime."""
+WITHOUT_CACHES = ("single", "text-merge", "no-cache", "hand-off")
+"""Methods that hand texts over, or nothing.
+
+Their answers are the same in every regime; but for notes it matters whether an agent that writes
+one sees the question.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,8 @@ class Remembered:
     """A method that answers each task once, whatever regime asks."""
 
     method: Method
-    answers: dict[tuple[str, Task], Answer]
+    question_visible: bool
+    answers: dict[tuple[str, bool, Task], Answer]
 
     @property
     def name(self) -> str:
@@ -37,7 +42,7 @@ class Remembered:
 
     def answer(self, task: Task) -> Answer:
         """Return the answer, with the cost that it had when it was made."""
-        key = (self.name, task)
+        key = (self.name, self.question_visible, task)
         if key not in self.answers:
             self.answers[key] = self.method.answer(task)
         return self.answers[key]
@@ -50,7 +55,7 @@ class MethodTable:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     _memory: MutableMapping[Captured, Fragment] = field(default_factory=fragment_memory)
-    _answers: dict[tuple[str, Task], Answer] = field(default_factory=dict)
+    _answers: dict[tuple[str, bool, Task], Answer] = field(default_factory=dict)
 
     def names(self, wanted: Sequence[str], num_agents: int) -> tuple[str, ...]:
         """Return the methods that names and groups stand for, each once, in the order wanted.
@@ -77,6 +82,6 @@ class MethodTable:
     def _all(self, regime: Regime, num_agents: int) -> dict[str, Method]:
         team = Team(self.model, self.tokenizer, regime, self._memory)
         methods = {**build_methods(team, num_agents), **build_repairs(team)}
-        for name in WITHOUT_AGENTS:
-            methods[name] = Remembered(methods[name], self._answers)
+        for name in WITHOUT_CACHES:
+            methods[name] = Remembered(methods[name], regime.question_visible, self._answers)
         return methods

@@ -118,8 +118,8 @@ MUTANTS = (
     Mutant(
         "one method's answer remembered as another's",
         "latentcrdt/evals/methods.py",
-        "key = (self.name, task)",
-        'key = ("", task)',
+        "key = (self.name, self.question_visible, task)",
+        'key = ("", self.question_visible, task)',
         "tests/evals/test_evaluate.py",
     ),
 )
