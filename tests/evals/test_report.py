@@ -22,6 +22,8 @@ SETTINGS = {
     "benchmark": "fake",
     "model": "none",
     "methods": {"2": list(METHODS)},
+    "k": [2],
+    "regimes": [cell.regime.name for cell in CELLS],
 }
 
 
@@ -104,6 +106,8 @@ def test_only_questions_that_all_methods_answered_are_counted(tmp_path):
     # Three methods of the second question are there, and one is not.
     unfinished = summarise(make(tmp_path / "run", stop_after=7))
     assert [cell.num_questions for cell in unfinished.cells] == [1]
+    said = "not finished, questions so far: 2 all-hidden-alone-0: 1; of 2 cells"
+    assert said in markdown(unfinished)
 
 
 def test_a_run_without_answers_has_no_report(tmp_path):
@@ -113,6 +117,7 @@ def test_a_run_without_answers_has_no_report(tmp_path):
 
 def test_the_page_has_the_figures(summary):
     page = markdown(summary)
+    assert "not finished" not in page
     assert "| 2 | all-hidden-alone-0 | 5 | 60.0 [23.1, 88.2] | 80.0 [37.6, 96.4] 01 |" in page
     assert "within 4 points of the best order in 0 of 2 cells" in page
     assert "largest gap to the best is 20.0 points" in page

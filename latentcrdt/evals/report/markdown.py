@@ -33,6 +33,10 @@ def _page(summary: Summary) -> Iterator[str]:
             yield f"- {name}: {plain(settings[name])}"
     for session in summary.sessions:
         yield f"- run: {plain(session)}"
+    num_cells = len(settings.get("k", ())) * len(settings.get("regimes", ()))
+    if len(summary.cells) < num_cells or len({c.num_questions for c in summary.cells}) > 1:
+        counts = ", ".join(f"{c.num_agents} {c.regime}: {c.num_questions}" for c in summary.cells)
+        yield f"- not finished, questions so far: {counts}; of {num_cells} cells"
     yield from _orders(summary)
     yield from _baselines(summary)
     yield from _other_metrics(summary)
