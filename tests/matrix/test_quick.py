@@ -35,7 +35,10 @@ def test_the_root_of_torch_is_seen_in_the_sort_key():
         "torch-sqrt", "torch default, 1 thread", "torch, MKL without vector code"
     )
     assert with_vectors.detail.startswith("hard_roots: ")
-    assert without.detail == "hard_roots: bf16/below, f16/below, f32/below"
+    # MKL chooses its code by the processor's maker: on Intel's the root errs below the middle, on
+    # AMD's above it.
+    below, above = (f"bf16/{side}, f16/{side}, f32/{side}" for side in ("below", "above"))
+    assert without.detail in (f"hard_roots: {below}", f"hard_roots: {above}")
 
 
 @pytest.mark.parametrize(
