@@ -160,6 +160,13 @@ MUTANTS = (
         "tests/agents/gate/test_policy.py",
     ),
     Mutant(
+        "thresholds fitted on the risks of examples that the model has seen",
+        "latentcrdt/agents/gate/policy.py",
+        "if i % folds != fold]",
+        "if i % folds != -1]",
+        "tests/agents/gate/test_policy.py",
+    ),
+    Mutant(
         "the trial of a gate is not paid for",
         "latentcrdt/agents/gate/gated.py",
         "spent.prefilled_tokens + answer.cost.prefilled_tokens",

@@ -50,6 +50,16 @@ def test_teams_of_different_regimes_share_a_memory_without_mixing_it_up(thoughts
     assert [r.by_id.keys() for r in shared] == [r.by_id.keys() for r in alone]
 
 
+def test_the_same_context_behind_another_preamble_is_read_again():
+    team = make_team(Regime(shared_prefix=True))
+    notes, facts = (
+        team.read(replace(TASK, preamble=preamble)) for preamble in ("Notes: ", "Facts: ")
+    )
+    assert notes.fragments[0].header.token_ids == facts.fragments[0].header.token_ids
+    for reading in (notes, facts):
+        assert {f.header.prefix for f in reading.fragments} == {reading.prefixes[0].fragment_id}
+
+
 def test_a_memory_too_small_for_one_fragment_changes_no_answer():
     team = make_team()
     forgetful = replace(team, memory=fragment_memory(1))

@@ -22,6 +22,9 @@ from latentcrdt.errors import InvalidRequestError
 TOLERANCE = 0.01
 """Share of answers that may be lost against the best thresholds for being cheaper."""
 
+FOLDS = 5
+"""Parts of a calibration split, each of which is judged by a model of the others."""
+
 MAX_CUTS = 41
 """Thresholds tried: quantiles of the risks of the calibration split."""
 
@@ -86,13 +89,12 @@ class Policy:
 
     @classmethod
     def calibrate(cls, examples: Sequence[Example], *, tolerance: float = TOLERANCE) -> Policy:
-        """Fit risk and thresholds on a calibration split.
+        """Fit the risk on a calibration split, and thresholds on the risks of its held-out folds.
 
         Raises InvalidRequestError for no examples, or ones that know different outcomes.
         """
         rungs = _rungs(examples)
-        model = RiskModel.fit([e.signals for e in examples], [e.is_hurt for e in examples])
-        risks = np.array([model.probability(e.signals) for e in examples])
+        risks = np.array(held_out_risks(examples))
         right = np.array([[e.right[rung] for rung in rungs] for e in examples], dtype=float)
         cost = np.array([[e.cost[rung] for rung in rungs] for e in examples], dtype=float)
         tried = []
@@ -102,12 +104,30 @@ class Policy:
             tried.append((right[rows, chosen].mean(), cost[rows, chosen].mean(), cuts))
         enough = max(accuracy for accuracy, _, _ in tried) - tolerance
         _, _, best = min((t for t in tried if t[0] >= enough - 1e-12), key=lambda t: t[1])
-        return cls(model, tuple(zip(rungs[:-1], (float(cut) for cut in best), strict=True)))
+        return cls(_fit(examples), tuple(zip(rungs[:-1], map(float, best), strict=True)))
+
+
+def held_out_risks(examples: Sequence[Example]) -> list[float]:
+    """Return the risk of each example by a model that was fitted on the other folds.
+
+    A small split is fitted nearly without error: its own risks would call for thresholds that hold
+    nowhere else. A single example has no others.
+    """
+    folds = min(FOLDS, len(examples))
+    models = [
+        _fit([e for i, e in enumerate(examples) if i % folds != fold] or examples)
+        for fold in range(folds)
+    ]
+    return [models[i % folds].probability(e.signals) for i, e in enumerate(examples)]
 
 
 def needs_no_trial(purpose: Purpose) -> Decision | None:
     """Return the decision that is made without looking: judges read everything themselves."""
     return Decision(Outcome.DENSE, None) if purpose is Purpose.JUDGE else None
+
+
+def _fit(examples: Sequence[Example]) -> RiskModel:
+    return RiskModel.fit([e.signals for e in examples], [e.is_hurt for e in examples])
 
 
 def _rungs(examples: Sequence[Example]) -> tuple[Outcome, ...]:
