@@ -9,74 +9,83 @@ could come next.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 
-import torch
-
-from latentcrdt.evals.partitioned import FAMILIES, PLAIN, Ask, Context, contexts
+from latentcrdt.evals.partitioned import PLAIN, Ask, Context, contexts
 from latentcrdt.evals.partitioned.draws import Draws
-from latentcrdt.evals.reference.tokenizer import BOS, EOS, PADDING_ID, POOLS, words_of
+from latentcrdt.evals.reference.tokenizer import BOS, EOS, POOLS, words_of
+from scripts.reference_training.routes import BIND, FIRST, ROUTES, Asked, Step
 
 POOLED = frozenset(word for pool in POOLS for word in pool)
-MAX_ASKS = 6
-"""Questions behind one context; a comparison over five shards has 60."""
+ASKS = 3
+"""Questions behind one context."""
+FACTS_AGAIN = 3
 
 
-@dataclass(slots=True)
 class Row:
-    """Words, and which of them are told by what stands before them."""
+    """Words, which of them are told by what stands before them, and guidance to those."""
 
-    words: list[str] = field(default_factory=list)
-    told: list[bool] = field(default_factory=list)
+    def __init__(self, family: str) -> None:
+        self.words: list[str] = []
+        self.told: list[bool] = []
+        self.steps: list[Step] = []
+        self._route = ROUTES[family]
+        self._objects: dict[tuple[str, str], tuple[int, ...]] = {}
 
-    def say(self, words: list[str], told: int | None = None) -> None:
-        """Append words; the one at the index ``told`` is told by what stands before it."""
+    def say(self, words: list[str], *, told: int | None = None) -> int:
+        """Append words; the one at the index ``told`` is told. Return where they begin."""
+        begin = len(self.words)
         self.told += [i == told for i in range(len(words))]
         self.words += words
+        return begin
+
+    def state(self, fact: str, *, again: bool = False) -> None:
+        """Append a fact; when it stood before, its object is told."""
+        words = words_of(fact)
+        subject, obj = mentions_of(words)
+        begin = self.say(words, told=obj if again else None)
+        key = (words[subject], words[obj])
+        self.steps.append(Step(BIND, 0, begin + obj, (begin + subject,)))
+        if again:  # the word before the object is where the object is predicted
+            before = begin + obj - 1
+            self.steps.append(Step(BIND, 0, before, (begin + subject,)))
+            self.steps.append(Step(FIRST, 0, before, self._objects[key]))
+        self._objects[key] = (*self._objects.get(key, ()), begin + obj)
+
+    def ask(self, ask: Ask) -> None:
+        """Append a question and its answer."""
+        words = words_of(PLAIN.question.format(question=ask.question))
+        begin = self.say(words)
+        mentions = tuple((words[i], begin + i) for i in mentions_of(words))
+        end = begin + len(words) - 1
+        self.steps += self._route(Asked(mentions, end, ask.answer, self._objects))
+        self.say([*words_of(PLAIN.answer_text(ask.answer)), EOS], told=0)
+
+
+def mentions_of(words: list[str]) -> list[int]:
+    """Return the indices of the words that stand in a pool."""
+    return [i for i, word in enumerate(words) if word in POOLED]
+
+
+def facts_of(context: Context) -> list[str]:
+    """Return the sentences of all shards."""
+    return [fact for shard in context.shards for fact in re.findall(r"[^.]+\.", shard)]
 
 
 def make_row(family: str, num_shards: int, seed: int) -> Row:
     """Return the row of a seed, from the train split."""
     context = next(contexts(family, num_shards=num_shards, split="train", seed=seed))
     draws = Draws.named("row", family, num_shards, seed)
-    row = Row()
+    row = Row(family)
     row.say([BOS])
-    for shard in context.shards:
-        row.say(words_of(PLAIN.shard_text(shard)))
-    items: list[Ask | str] = [*draws.sample(context.asks, min(MAX_ASKS, len(context.asks)))]
+    facts = facts_of(context)
+    for fact in facts:
+        row.state(fact)
+    items: list[Ask | str] = [*draws.sample(context.asks, ASKS)]
     if family != "constraint":
-        items += _facts(context)
+        items += [draws.one_of(facts) for _ in range(FACTS_AGAIN)]
     for item in draws.shuffled(items):
         if isinstance(item, Ask):
-            row.say(words_of(PLAIN.question.format(question=item.question)))
-            row.say([*words_of(PLAIN.answer_text(item.answer)), EOS], told=0)
+            row.ask(item)
         else:
-            words = words_of(item)
-            row.say(words, told=_object_of(words))
+            row.state(item, again=True)
     return row
-
-
-def make_batch(
-    num_rows: int, num_shards: int, first_seed: int, ids: dict[str, int]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return token ids and what is told ``[B, T]``, the families in turn, padded on the right."""
-    families = list(FAMILIES)
-    rows = [
-        make_row(families[i % len(families)], num_shards, first_seed + i) for i in range(num_rows)
-    ]
-    longest = max(len(row.words) for row in rows)
-    token_ids = torch.full((num_rows, longest), PADDING_ID)
-    told = torch.zeros((num_rows, longest), dtype=torch.bool)
-    for i, row in enumerate(rows):
-        token_ids[i, : len(row.words)] = torch.tensor([ids[word] for word in row.words])
-        told[i, : len(row.told)] = torch.tensor(row.told)
-    return token_ids, told
-
-
-def _facts(context: Context) -> list[str]:
-    return [fact for shard in context.shards for fact in re.findall(r"[^.]+\.", shard)]
-
-
-def _object_of(words: list[str]) -> int:
-    """Return the index of a fact's second word of the pools: what its first one leads to."""
-    return [i for i, word in enumerate(words) if word in POOLED][1]

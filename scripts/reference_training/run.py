@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import transformers
 from torch import nn
-from transformers import LlamaForCausalLM
+from transformers import Qwen3ForCausalLM
 
 from latentcrdt.evals.partitioned import FAMILIES, NUM_SHARDS, questions
 from latentcrdt.evals.partitioned.draws import Draws
@@ -24,9 +24,9 @@ from latentcrdt.evals.reference.accuracy import num_right
 from latentcrdt.evals.reference.architecture import reference_config
 from latentcrdt.evals.reference.tokenizer import PADDING_ID, make_tokenizer
 from scripts.reference_training import checkpoint
-from scripts.reference_training.rows import make_batch
+from scripts.reference_training.batch import Batch, guidance_loss, make_batch
 
-OTHER_WEIGHT = 0.1
+OTHER_WEIGHT = 0.02
 """Weight in the loss of words that the text before them does not tell."""
 
 
@@ -34,16 +34,19 @@ OTHER_WEIGHT = 0.1
 class Settings:
     """What a run depends on."""
 
-    steps: int = 6000
+    steps: int = 1600
     batch_rows: int = 30
     seed: int = 0
     matrix_learning_rate: float = 0.02
-    other_learning_rate: float = 0.005
+    other_learning_rate: float = 0.003
     weight_decay: float = 0.01
-    warmup_steps: int = 100
-    wide_from: float = 0.5
+    warmup_steps: int = 50
+    guided_part: float = 0.5
+    """The part of the run over which guidance fades out."""
+    wide_from: float = 0.3
     """The part of the run after which a third of the batches has 3 to 5 shards."""
-    threads: int = 2
+    threads: int = 1
+    """The matrices are small: a second thread gains little."""
 
 
 class Run:
@@ -58,7 +61,9 @@ class Run:
         torch.manual_seed(settings.seed)
         self.tokenizer = make_tokenizer()
         self._ids = self.tokenizer.get_vocab()
-        self.model = LlamaForCausalLM(reference_config(len(self.tokenizer)))
+        self.model = Qwen3ForCausalLM(reference_config(len(self.tokenizer)))
+        with torch.no_grad():  # a word that is found can be said before the two have grown alike
+            self.model.lm_head.weight.copy_(self.model.model.embed_tokens.weight)
         self.optimizers = _optimizers(self.model, settings)
         self._rates = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
 
@@ -66,15 +71,18 @@ class Run:
         """Do one step and return its losses."""
         began = time.monotonic()
         self._set_rates()
-        token_ids, told = self._batch()
-        logits = self.model(input_ids=token_ids, use_cache=False).logits  # [B, T, V]
-        next_ids, told = token_ids[:, 1:], told[:, 1:]
-        loss = nn.functional.cross_entropy(
-            logits[:, :-1].flatten(0, 1), next_ids.flatten(), reduction="none"
-        ).view_as(next_ids)
-        other = (next_ids != PADDING_ID) & ~told
-        told_loss, other_loss = loss[told].mean(), loss[other].mean()
-        (told_loss + OTHER_WEIGHT * other_loss).backward()  # type: ignore[no-untyped-call]
+        batch = self._batch()
+        guidance = max(0.0, 1 - self.step / (self.settings.guided_part * self.settings.steps))
+        # Only eager attention can tell where it looked; the other is faster.
+        self.model.set_attn_implementation("eager" if guidance else "sdpa")
+        output = self.model(
+            input_ids=batch.token_ids, use_cache=False, output_attentions=guidance > 0
+        )
+        told_loss, other_loss = _losses(output.logits, batch)
+        loss = told_loss + OTHER_WEIGHT * other_loss
+        if guidance:
+            loss = loss + guidance * guidance_loss(output.attentions, batch.steps)
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
@@ -133,7 +141,7 @@ class Run:
             "log": self.log,
         }
 
-    def _batch(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def _batch(self) -> Batch:
         settings = self.settings
         draws = Draws.named("batch", settings.seed, self.step)
         wide = self.step >= settings.wide_from * settings.steps and draws.below(3) == 0
@@ -149,13 +157,19 @@ class Run:
                 group["lr"] = rate * factor
 
 
-def _optimizers(
-    model: LlamaForCausalLM, settings: Settings
-) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
-    """Return Muon for the matrices within layers, and AdamW for embeddings, head and norms.
+def _losses(logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the mean loss of told words, and of all others."""
+    next_ids, told = batch.token_ids[:, 1:], batch.told[:, 1:]
+    loss = nn.functional.cross_entropy(
+        logits[:, :-1].flatten(0, 1), next_ids.flatten(), reduction="none"
+    ).view_as(next_ids)
+    return loss[told].mean(), loss[(next_ids != PADDING_ID) & ~told].mean()
 
-    Muon (Jordan and others, 2024) needed about half of AdamW's steps here.
-    """
+
+def _optimizers(
+    model: Qwen3ForCausalLM, settings: Settings
+) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+    """Return Muon for the matrices within layers, and AdamW for embeddings, head and norms."""
     matrices, others = [], []
     for name, parameter in model.named_parameters():
         within = name.startswith("model.layers.") and parameter.ndim == 2
@@ -164,5 +178,7 @@ def _optimizers(
         torch.optim.Muon(
             matrices, lr=settings.matrix_learning_rate, weight_decay=settings.weight_decay
         ),
-        torch.optim.AdamW(others, lr=settings.other_learning_rate, weight_decay=0.0),
+        torch.optim.AdamW(
+            others, lr=settings.other_learning_rate, betas=(0.9, 0.98), weight_decay=0.0
+        ),
     )

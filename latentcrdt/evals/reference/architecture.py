@@ -1,20 +1,24 @@
-"""The architecture of the reference model: Llama, as small as learns the benchmark."""
+"""The architecture of the reference model: Qwen3, as small as learns the benchmark.
+
+Qwen3 rather than Llama, because its normalised queries and keys let attention become sharp early.
+"""
 
 from __future__ import annotations
 
-from transformers import LlamaConfig
+from transformers import Qwen3Config
 
 from latentcrdt.evals.reference.tokenizer import BOS_ID, EOS_ID, PADDING_ID
 
 
-def reference_config(vocab_size: int) -> LlamaConfig:
+def reference_config(vocab_size: int) -> Qwen3Config:
     """Return the configuration.
 
     The embeddings are untied, so that realignment of latent steps has something to do. The context
     is far longer than any prompt, so that several agents' texts and latent steps fit behind each
-    other.
+    other. Weights start at about 1 / sqrt(128), where a layer's output has the
+    scale of its input.
     """
-    return LlamaConfig(
+    return Qwen3Config(
         vocab_size=vocab_size,
         hidden_size=128,
         intermediate_size=384,
@@ -23,8 +27,9 @@ def reference_config(vocab_size: int) -> LlamaConfig:
         num_key_value_heads=4,
         head_dim=32,
         max_position_embeddings=1024,
-        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+        rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0},
         tie_word_embeddings=False,
+        initializer_range=0.09,
         bos_token_id=BOS_ID,
         eos_token_id=EOS_ID,
         pad_token_id=PADDING_ID,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from latentcrdt.errors import InvalidRequestError
 
@@ -32,6 +32,6 @@ def load_reference_model(
     Raises InvalidRequestError for a checkpoint that does not exist.
     """
     path = checkpoint_path(checkpoint)
-    model = LlamaForCausalLM.from_pretrained(path, local_files_only=True, use_safetensors=True)
+    model = Qwen3ForCausalLM.from_pretrained(path, local_files_only=True, use_safetensors=True)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(path, local_files_only=True)
     return model, tokenizer
