@@ -36,6 +36,9 @@ from scripts.marked_section import markdown, replace_section
 
 PAGE = Path(__file__).parents[2] / "docs" / "repair.md"
 PROMPTS = Path(__file__).with_name("prompts.txt")
+WITH_PREFIX = ("unrepaired", "parallel, APE", "LegoLink-16", "CacheBlend-0.15")
+"""What is measured behind a shared prefix, too; of the rest, the prefix shows nothing new."""
+
 PREAMBLE = "Read the following notes, which are in no particular order, and answer the question.\n"
 
 
@@ -218,7 +221,8 @@ def measure(
     }
     suffix = ", prefix" if shared_prefix else ""
     lines = []
-    for name, way in ways.items():
+    for name in WITH_PREFIX if shared_prefix else ways:
+        way = ways[name]
         lines.append(row(name + suffix, cases, [way(case) for case in cases]))
         print("  ".join(lines[-1]), flush=True)
     return lines
