@@ -17,7 +17,7 @@ from scripts.mutants import (
     agents,
     core,
     elsewhere,
-    evals,
+    eval_runs,
     object_store,
     render,
     repair,
@@ -38,7 +38,7 @@ MUTANTS = tuple(
         replication,
         agents,
         repair,
-        evals,
+        eval_runs,
         server,
         elsewhere,
     )
