@@ -1,12 +1,13 @@
 """The chunked torch engine: elementwise operations only, on any device that torch has.
 
 Chunks stay in cache and scratch is pooled, because page faults of fresh memory cost more than the
-arithmetic. ``addcmul`` may fuse or not: every product is exact, so it cannot change a bit
-(RENDER_SPEC section 6).
+arithmetic. Every chunk is one thread's own, from the first operation to the last. ``addcmul`` may
+fuse or not: every product is exact, so it cannot change a bit (RENDER_SPEC section 6).
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,8 +21,11 @@ from latentcrdt.core.geometry import Dtype, RopeDescriptor, RopeStyle
 from latentcrdt.render.bits import SMALLEST_KEY, magnitude_mask
 from latentcrdt.render.many_tables import REAL, RotationTables
 from latentcrdt.render.rows import Rows
-from latentcrdt.render.sharing import SHARED_ELEMENTS, Sharing
 from latentcrdt.render.tables import Bits, RotationTable, still_pairs
+from latentcrdt.render.workers import Workers
+
+CHUNK_ELEMENTS = 1 << 17
+"""Elements turned at a time: operations long enough to start, and scratch that stays in cache."""
 
 STORED = {Dtype.BF16: torch.bfloat16, Dtype.F16: torch.float16, Dtype.F32: torch.float32}
 INTEGER = {Dtype.BF16: torch.int16, Dtype.F16: torch.int16, Dtype.F32: torch.int32}
@@ -103,40 +107,41 @@ class TorchEngine:
     def __init__(self) -> None:
         # A deque's append and pop are atomic: threads share the pool without a lock.
         self._pool: dict[Dtype, deque[Scratch]] = {dtype: deque() for dtype in Dtype}
-        self._sharing = Sharing()
+        self._workers = Workers(torch.get_num_threads(), work_alone)
 
     def rotate(self, source: Bits, into: Bits, dtype: Dtype, table: RotationTable) -> None:
         """Write the rotation of ``source`` ``[H, T, D]`` to ``into``."""
         tables = RotationTables(table.rope, table.cos[None], table.sin[None], table.turns)
-        with self._turning(into, dtype, tables) as turn:
-            for rows in self._blocks(into):
-                part = slice(rows.start, rows.stop)
-                np.copyto(into[:, part], source[:, part])
-                turn(rows, np.zeros(1, np.int64))
+
+        def write(rows: range) -> None:
+            target = into[:, rows.start : rows.stop]
+            np.copyto(target, source[:, rows.start : rows.stop])
+            with self._turning(target, dtype, tables) as turn:
+                for block in _blocks(target):
+                    turn(block, np.zeros(1, np.int64))
+
+        self._workers.share(range(into.shape[1]), into.nbytes, write)
 
     def write(self, section: Rows, heads: range, rows: range, into: Bits) -> None:
         """Write these heads and rows of a section to ``into`` ``[heads, rows, D]``."""
+
+        def write(share: range) -> None:
+            first = share.start - rows.start
+            self._write(section, heads, share, into[:, first : first + len(share)])
+
+        self._workers.share(rows, into.nbytes, write)
+
+    def _write(self, section: Rows, heads: range, rows: range, into: Bits) -> None:
         if section.tables is None:
             _gather(section, heads, rows, into)
             return
         with self._turning(into, section.dtype, section.tables) as turn:
-            for block in self._blocks(into):
+            for block in _blocks(into):
                 chosen = rows[block.start : block.stop]
                 _gather(section, heads, chosen, into[:, block.start : block.stop])
                 for turning, table_rows in section.turning(chosen):
                     first = turning.start - rows.start
                     turn(range(first, first + len(turning)), table_rows)
-
-    def _blocks(self, into: Bits) -> Iterator[range]:
-        """Yield the rows of ``[H, T, D]`` in even parts: a short last one costs as much."""
-        num_heads, num_rows, dim = into.shape
-        row = 0
-        while row < num_rows:
-            most = max(1, self._sharing.elements() // (num_heads * dim))
-            left = num_rows - row
-            rows = range(row, row + -(-left // -(-left // most)))
-            yield rows
-            row = rows.stop
 
     @contextmanager
     def _turning(
@@ -146,7 +151,7 @@ class TorchEngine:
         assert into.flags.aligned, "a copy would be turned, and lost"
         bits = torch.from_numpy(into.view(f"i{dtype.itemsize}"))
         cos, sin = _coefficients(tables, dtype)
-        scratch = self._take(dtype, min(into.size, max(SHARED_ELEMENTS, into[:, 0].size)))
+        scratch = self._take(dtype, min(into.size, max(CHUNK_ELEMENTS, into[:, 0].size)))
         turners: dict[int, Turner] = {}
 
         def turn(rows: range, table_rows: NDArray[np.int64]) -> None:
@@ -154,10 +159,7 @@ class TorchEngine:
             turner = turners.get(len(rows))
             if turner is None:
                 turner = turners[len(rows)] = Turner(scratch, part.shape, tables.rope)
-            # By numpy: indexing a tensor wakes torch's threads, however little it is.
-            chosen = [torch.from_numpy(array[table_rows]) for array in (cos, sin)]
-            with self._sharing.timed(part.numel()):
-                turner.turn(part, *chosen)
+            turner.turn(part, *(torch.from_numpy(array[table_rows]) for array in (cos, sin)))
 
         yield turn
         self._pool[dtype].append(scratch)
@@ -168,6 +170,32 @@ class TorchEngine:
         except IndexError:
             return Scratch(dtype, elements)
         return scratch if scratch.elements >= elements else Scratch(dtype, elements)
+
+
+_setting = threading.Lock()
+
+
+def work_alone() -> None:
+    """Keep torch from sharing out the operations of this thread among threads of its own."""
+    with _setting:
+        default = torch.get_num_threads()
+        torch.set_num_threads(1)
+        # That was for this thread, but also for all to come: another thread takes the latter back.
+        other = threading.Thread(target=torch.set_num_threads, args=(default,))
+        other.start()
+        other.join()
+
+
+def _blocks(into: Bits) -> Iterator[range]:
+    """Yield the rows of ``[H, T, D]`` in even parts: a short last one costs as much."""
+    num_heads, num_rows, dim = into.shape
+    row = 0
+    while row < num_rows:
+        most = max(1, CHUNK_ELEMENTS // (num_heads * dim))
+        left = num_rows - row
+        rows = range(row, row + -(-left // -(-left // most)))
+        yield rows
+        row = rows.stop
 
 
 def _gather(section: Rows, heads: range, rows: range, into: Bits) -> None:

@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 
 from latentcrdt.core.geometry import Dtype, RopeDescriptor, RopeStyle
 from latentcrdt.errors import EngineSelfTestError
+from latentcrdt.render import torch_engine, workers
 from latentcrdt.render.bits import LARGEST_KEY, SMALLEST_KEY, UNSIGNED
 from latentcrdt.render.golden import golden, key_vectors, self_test
 from latentcrdt.render.golden import rotations as rotations_of
 from latentcrdt.render.numba_engine import NumbaEngine
 from latentcrdt.render.reference import ReferenceEngine
 from latentcrdt.render.selection import select_engine
-from latentcrdt.render.sharing import SHARED_ELEMENTS, Sharing
 from latentcrdt.render.tables import rotation_table
-from latentcrdt.render.torch_engine import TorchEngine, Turner
+from latentcrdt.render.torch_engine import CHUNK_ELEMENTS, TorchEngine, Turner
+from latentcrdt.render.workers import Workers
 from latentcrdt.testing.golden import compute
 from tests.render import oracle
 
@@ -111,9 +112,9 @@ def test_an_engine_that_does_not_flush_is_not_used(monkeypatch):
         self_test(TorchEngine())
 
 
-@pytest.mark.parametrize("chunk", [16, 48, 1 << 10, SHARED_ELEMENTS])
+@pytest.mark.parametrize("chunk", [16, 48, 1 << 10, CHUNK_ELEMENTS])
 def test_the_size_of_chunks_changes_no_bit(monkeypatch, chunk):
-    monkeypatch.setattr(Sharing, "elements", lambda self: chunk)
+    monkeypatch.setattr(torch_engine, "CHUNK_ELEMENTS", chunk)
     self_test(TorchEngine())
 
 
@@ -127,37 +128,45 @@ def test_any_shape_is_covered_by_chunks_of_any_size(heads, num_rows, dim, chunk)
     ReferenceEngine().rotate(keys, expected, Dtype.BF16, table)
     with pytest.MonkeyPatch.context() as patch:
         # The scratch of 57,000 rows was once a row too short for its chunks.
-        patch.setattr(Sharing, "elements", lambda self: chunk)
+        patch.setattr(torch_engine, "CHUNK_ELEMENTS", chunk)
         TorchEngine().rotate(keys, into, Dtype.BF16, table)
     assert np.array_equal(into, expected)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_the_number_of_threads_changes_no_bit(threads):
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        self_test(TorchEngine())
-    finally:
-        torch.set_num_threads(before)
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("engine", [TorchEngine, NumbaEngine])
+def test_the_number_of_threads_changes_no_bit(monkeypatch, engine, threads):
+    monkeypatch.setattr(workers, "SHARE_BYTES", 1)
+    made = engine()
+    made._workers = Workers(threads, made._workers.prepare)
+    assert compute(made) == golden()
 
 
 def test_flush_to_zero_changes_no_bit():
-    # In a thread of its own: the mode belongs to the thread that sets it.
+    # In a thread of its own: the mode belongs to the thread that sets it, and to those it starts.
     failures = []
 
     def run():
         torch.set_flush_denormal(True)
         try:
-            for engine in ENGINES:
+            for engine in (ReferenceEngine(), TorchEngine(), NumbaEngine()):
                 failures.extend([] if compute(engine) == golden() else [engine.name])
+                if engine.name != "numpy":
+                    engine._workers.share(range(1), 1, lambda _: modes.append(flushes()))
         finally:
             torch.set_flush_denormal(False)
 
+    modes = []
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
     assert failures == []
+    assert modes == [True, True]
+
+
+def flushes():
+    """Whether the arithmetic of this thread makes 0 of what is too small for a normal number."""
+    return bool(np.float32([2.0**-126])[0] * np.float32(0.5) == 0)
 
 
 def test_strided_sources_and_targets_are_turned_in_place():
