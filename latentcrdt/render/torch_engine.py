@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -24,8 +23,11 @@ from latentcrdt.render.rows import Rows
 from latentcrdt.render.tables import Bits, RotationTable, still_pairs
 from latentcrdt.render.workers import Workers
 
-CHUNK_ELEMENTS = 1 << 17
-"""Elements turned at a time: operations long enough to start, and scratch that stays in cache."""
+CHUNK_ELEMENTS = 1 << 18
+"""Elements turned at a time: with their scratch still in cache, and long enough to start for.
+
+Between two operations a thread needs the interpreter's lock, which the others need as often.
+"""
 
 STORED = {Dtype.BF16: torch.bfloat16, Dtype.F16: torch.float16, Dtype.F32: torch.float32}
 INTEGER = {Dtype.BF16: torch.int16, Dtype.F16: torch.int16, Dtype.F32: torch.int32}
@@ -74,7 +76,7 @@ class Turner:
         ``cos`` ``[rows or 1, rotary_dim]`` holds one entry for every dimension, ``sin`` ``[rows or
         1, rotary_dim / 2]`` one for every pair.
         """
-        rotary = bits[..., : self._rotary_dim]
+        rotary = bits.narrow(-1, 0, self._rotary_dim)
         self._keys.copy_(self._flushed(bits).view(STORED[self._dtype]))  # widened, exactly
         torch.mul(self._rotary, cos, out=self._turned)
         self._turned_first.addcmul_(self._second, sin, value=-1)
@@ -114,11 +116,9 @@ class TorchEngine:
         tables = RotationTables(table.rope, table.cos[None], table.sin[None], table.turns)
 
         def write(rows: range) -> None:
-            target = into[:, rows.start : rows.stop]
-            np.copyto(target, source[:, rows.start : rows.stop])
-            with self._turning(target, dtype, tables) as turn:
-                for block in _blocks(target):
-                    turn(block, np.zeros(1, np.int64))
+            keys = into[:, rows.start : rows.stop]
+            np.copyto(keys, source[:, rows.start : rows.stop])
+            self._turn(keys, dtype, tables, np.zeros(1, np.int64))
 
         self._workers.share(range(into.shape[1]), into.nbytes, write)
 
@@ -126,42 +126,34 @@ class TorchEngine:
         """Write these heads and rows of a section to ``into`` ``[heads, rows, D]``."""
 
         def write(share: range) -> None:
-            first = share.start - rows.start
-            self._write(section, heads, share, into[:, first : first + len(share)])
+            for _, source, target in section.pieces(heads, share, into[:, _within(share, rows)]):
+                np.copyto(target, source)
+            if section.tables is not None:
+                for turning, table_rows in section.turning(share):
+                    keys = into[:, _within(turning, rows)]
+                    self._turn(keys, section.dtype, section.tables, table_rows)
 
         self._workers.share(rows, into.nbytes, write)
 
-    def _write(self, section: Rows, heads: range, rows: range, into: Bits) -> None:
-        if section.tables is None:
-            _gather(section, heads, rows, into)
-            return
-        with self._turning(into, section.dtype, section.tables) as turn:
-            for block in _blocks(into):
-                chosen = rows[block.start : block.stop]
-                _gather(section, heads, chosen, into[:, block.start : block.stop])
-                for turning, table_rows in section.turning(chosen):
-                    first = turning.start - rows.start
-                    turn(range(first, first + len(turning)), table_rows)
-
-    @contextmanager
-    def _turning(
-        self, into: Bits, dtype: Dtype, tables: RotationTables
-    ) -> Iterator[Callable[[range, NDArray[np.int64]], None]]:
-        """Lend scratch to a function that turns rows of ``into`` by rows of the tables."""
-        assert into.flags.aligned, "a copy would be turned, and lost"
-        bits = torch.from_numpy(into.view(f"i{dtype.itemsize}"))
-        cos, sin = _coefficients(tables, dtype)
-        scratch = self._take(dtype, min(into.size, max(CHUNK_ELEMENTS, into[:, 0].size)))
+    def _turn(
+        self, keys: Bits, dtype: Dtype, tables: RotationTables, table_rows: NDArray[np.int64]
+    ) -> None:
+        """Turn keys ``[heads, rows, D]`` where they are, by rows of the tables: each, or all."""
+        assert keys.flags.aligned, "a copy would be turned, and lost"
+        bits = torch.from_numpy(keys.view(f"i{dtype.itemsize}"))
+        table = _coefficients(tables, dtype)
+        chosen = [torch.from_numpy(entries[table_rows[:1]]) for entries in table]
+        scratch = self._take(dtype, min(keys.size, max(CHUNK_ELEMENTS, keys[:, 0].size)))
         turners: dict[int, Turner] = {}
-
-        def turn(rows: range, table_rows: NDArray[np.int64]) -> None:
-            part = bits[:, rows.start : rows.stop]
-            turner = turners.get(len(rows))
+        for block in _blocks(keys):
+            part = bits.narrow(1, block.start, len(block))
+            turner = turners.get(len(block))
             if turner is None:
-                turner = turners[len(rows)] = Turner(scratch, part.shape, tables.rope)
-            turner.turn(part, *(torch.from_numpy(array[table_rows]) for array in (cos, sin)))
-
-        yield turn
+                turner = turners[len(block)] = Turner(scratch, part.shape, tables.rope)
+            if len(table_rows) > 1:
+                of_block = table_rows[block.start : block.stop]
+                chosen = [torch.from_numpy(entries[of_block]) for entries in table]
+            turner.turn(part, *chosen)
         self._pool[dtype].append(scratch)
 
     def _take(self, dtype: Dtype, elements: int) -> Scratch:
@@ -186,9 +178,13 @@ def work_alone() -> None:
         other.join()
 
 
-def _blocks(into: Bits) -> Iterator[range]:
-    """Yield the rows of ``[H, T, D]`` in even parts: a short last one costs as much."""
-    num_heads, num_rows, dim = into.shape
+def _within(rows: range, of: range) -> slice:
+    return slice(rows.start - of.start, rows.stop - of.start)
+
+
+def _blocks(keys: Bits) -> Iterator[range]:
+    """Yield the rows of ``[heads, rows, D]`` in even parts: a short last one costs as much."""
+    num_heads, num_rows, dim = keys.shape
     row = 0
     while row < num_rows:
         most = max(1, CHUNK_ELEMENTS // (num_heads * dim))
@@ -196,12 +192,6 @@ def _blocks(into: Bits) -> Iterator[range]:
         rows = range(row, row + -(-left // -(-left // most)))
         yield rows
         row = rows.stop
-
-
-def _gather(section: Rows, heads: range, rows: range, into: Bits) -> None:
-    """Copy the rows of every run as they lie."""
-    for _, source, target in section.pieces(heads, rows, into):
-        np.copyto(target, source)
 
 
 @lru_cache(maxsize=4)
