@@ -142,7 +142,6 @@ class TorchEngine:
         assert keys.flags.aligned, "a copy would be turned, and lost"
         bits = torch.from_numpy(keys.view(f"i{dtype.itemsize}"))
         table = _coefficients(tables, dtype)
-        chosen = [torch.from_numpy(entries[table_rows[:1]]) for entries in table]
         scratch = self._take(dtype, min(keys.size, max(CHUNK_ELEMENTS, keys[:, 0].size)))
         turners: dict[int, Turner] = {}
         for block in _blocks(keys):
@@ -150,10 +149,10 @@ class TorchEngine:
             turner = turners.get(len(block))
             if turner is None:
                 turner = turners[len(block)] = Turner(scratch, part.shape, tables.rope)
-            if len(table_rows) > 1:
-                of_block = table_rows[block.start : block.stop]
-                chosen = [torch.from_numpy(entries[of_block]) for entries in table]
-            turner.turn(part, *chosen)
+            chosen = table_rows[block.start : block.stop] if len(table_rows) > 1 else table_rows
+            if (chosen == chosen[0]).all():
+                chosen = chosen[:1]  # of one run: a table for each of its rows would be slow
+            turner.turn(part, *(torch.from_numpy(entries[chosen]) for entries in table))
         self._pool[dtype].append(scratch)
 
     def _take(self, dtype: Dtype, elements: int) -> Scratch:
