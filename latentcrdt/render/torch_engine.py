@@ -36,12 +36,11 @@ COMPUTED = {Dtype.BF16: torch.float32, Dtype.F16: torch.float32, Dtype.F32: torc
 
 
 class Scratch:
-    """Memory for one chunk: its magnitudes as integers, and its keys before and after."""
+    """Memory for one chunk: its keys before and after."""
 
     def __init__(self, dtype: Dtype, elements: int, device: torch.device | str = "cpu") -> None:
         self.dtype = dtype
         self.elements = elements
-        self.magnitudes = torch.empty(elements, dtype=INTEGER[dtype], device=device)
         self.keys = torch.empty(elements, dtype=COMPUTED[dtype], device=device)
         self.turned = torch.empty(elements, dtype=COMPUTED[dtype], device=device)
 
@@ -58,7 +57,6 @@ class Turner:
             self._still[still_pairs(rope).tolist()] = True
         self._mask = magnitude_mask(scratch.dtype)
         self._smallest = SMALLEST_KEY[scratch.dtype]
-        self._magnitudes = scratch.magnitudes[:size].view(shape)
         self._keys = scratch.keys[:size].view(shape)
         self._rotary = self._keys[..., :rotary_dim]
         self._turned = scratch.turned[:size].view(shape)[..., :rotary_dim]
@@ -70,14 +68,17 @@ class Turner:
         self._first, self._second = (self._rotary[..., part] for part in pair)
         self._turned_first, self._turned_second = (self._turned[..., part] for part in pair)
 
-    def turn(self, bits: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> None:
+    def turn(
+        self, bits: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, *, flush: bool
+    ) -> None:
         """Turn keys ``[heads, rows, D]``, given as the integers that spell them.
 
         ``cos`` ``[rows or 1, rotary_dim]`` holds one entry for every dimension, ``sin`` ``[rows or
-        1, rotary_dim / 2]`` one for every pair.
+        1, rotary_dim / 2]`` one for every pair. ``flush`` says whether some key may be tiny.
         """
         rotary = bits.narrow(-1, 0, self._rotary_dim)
-        self._keys.copy_(self._flushed(bits).view(STORED[self._dtype]))  # widened, exactly
+        keys = self._flushed(bits) if flush else bits
+        self._keys.copy_(keys.view(STORED[self._dtype]))  # widened, exactly
         torch.mul(self._rotary, cos, out=self._turned)
         self._turned_first.addcmul_(self._second, sin, value=-1)
         self._turned_second.addcmul_(self._first, sin)
@@ -90,14 +91,9 @@ class Turner:
     def _flushed(self, bits: torch.Tensor) -> torch.Tensor:
         """Return the bits with magnitudes in (0, 2^-40) replaced by +0.
 
-        By integers: in a flush-to-zero mode a comparison of floats would not see the smallest. Keys
-        that need it are rare, and so are zeros, which only cost the look.
+        By integers: in a flush-to-zero mode a comparison of floats would not see the smallest.
         """
-        if self._smallest == 0:
-            return bits
-        magnitudes = torch.bitwise_and(bits, self._mask, out=self._magnitudes)
-        if int(magnitudes.amin()) >= self._smallest:
-            return bits
+        magnitudes = bits & self._mask
         return bits.masked_fill((magnitudes < self._smallest) & (magnitudes != 0), 0)
 
 
@@ -141,6 +137,7 @@ class TorchEngine:
         """Turn keys ``[heads, rows, D]`` where they are, by rows of the tables: each, or all."""
         assert keys.flags.aligned, "a copy would be turned, and lost"
         bits = torch.from_numpy(keys.view(f"i{dtype.itemsize}"))
+        flush = _may_be_tiny(keys, dtype)
         table = _coefficients(tables, dtype)
         scratch = self._take(dtype, min(keys.size, max(CHUNK_ELEMENTS, keys[:, 0].size)))
         turners: dict[int, Turner] = {}
@@ -152,7 +149,8 @@ class TorchEngine:
             chosen = table_rows[block.start : block.stop] if len(table_rows) > 1 else table_rows
             if (chosen == chosen[0]).all():
                 chosen = chosen[:1]  # of one run: a table for each of its rows would be slow
-            turner.turn(part, *(torch.from_numpy(entries[chosen]) for entries in table))
+            cos, sin = (torch.from_numpy(entries[chosen]) for entries in table)
+            turner.turn(part, cos, sin, flush=flush)
         self._pool[dtype].append(scratch)
 
     def _take(self, dtype: Dtype, elements: int) -> Scratch:
@@ -175,6 +173,16 @@ def work_alone() -> None:
         other = threading.Thread(target=torch.set_num_threads, args=(default,))
         other.start()
         other.join()
+
+
+def _may_be_tiny(keys: Bits, dtype: Dtype) -> bool:
+    """Return whether any magnitude is below 2^-40. Zeros count: they only cost a longer way."""
+    smallest = SMALLEST_KEY[dtype]
+    if keys.min() < smallest:
+        return True
+    # As signed integers, the small negative ones are the least.
+    least = int(keys.view(f"i{dtype.itemsize}").min())
+    return least + magnitude_mask(dtype) + 1 < smallest
 
 
 def _within(rows: range, of: range) -> slice:

@@ -20,6 +20,7 @@ from latentcrdt.render.golden import rotations as rotations_of
 from latentcrdt.render.numba_engine import NumbaEngine
 from latentcrdt.render.reference import ReferenceEngine
 from latentcrdt.render.selection import select_engine
+from latentcrdt.render.splitmix import float_bits
 from latentcrdt.render.tables import rotation_table
 from latentcrdt.render.torch_engine import CHUNK_ELEMENTS, TorchEngine, Turner
 from latentcrdt.render.workers import Workers
@@ -110,6 +111,25 @@ def test_an_engine_that_does_not_flush_is_not_used(monkeypatch):
     monkeypatch.setattr(Turner, "_flushed", lambda self, bits: bits)
     with pytest.raises(EngineSelfTestError):
         self_test(TorchEngine())
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda e: e.name)
+@pytest.mark.parametrize("dtype", [Dtype.BF16, Dtype.F32])
+@pytest.mark.parametrize("sign", [0, 1])
+@pytest.mark.parametrize("magnitude", [1, "largest"])
+def test_tiny_keys_among_ordinary_ones_are_flushed(engine, dtype, sign, magnitude):
+    tiny = SMALLEST_KEY[dtype] - 1 if magnitude == "largest" else magnitude
+    ordinary = np.frombuffer(float_bits(3, 2 * 5 * 16, dtype), UNSIGNED[dtype]).reshape(2, 5, 16)
+    keys, flushed = ordinary.copy(), ordinary.copy()
+    # A pair of them: beside an ordinary key, nobody would see whether they were flushed.
+    keys[1, 2, [3, 11]] = tiny | sign << (8 * dtype.itemsize - 1)
+    flushed[1, 2, [3, 11]] = 0
+    rope = RopeDescriptor(RopeStyle.HALF, 16, np.linspace(0.1, 1, 8).astype("<f4").tobytes())
+    table = rotation_table(rope, 5, dtype)
+    turned, expected = np.empty_like(keys), np.empty_like(keys)
+    engine.rotate(keys, turned, dtype, table)
+    ReferenceEngine().rotate(flushed, expected, dtype, table)
+    assert np.array_equal(turned, expected)
 
 
 @pytest.mark.parametrize("chunk", [16, 48, 1 << 10, CHUNK_ELEMENTS])
