@@ -49,7 +49,7 @@ MUTANTS = (
     ),
     Mutant(
         "a partition blocks one way only",
-        "latentcrdt/testing/jepsen/network.py",
+        "latentcrdt/testing/jepsen/proxy_network.py",
         "self.links[receiver, sender].backward.change(BLOCKED)",
         "pass",
         "tests/jepsen/test_faults.py",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from latentcrdt.testing.jepsen import set_full
+from latentcrdt.testing.jepsen import namespace_network, set_full
 from latentcrdt.testing.jepsen.deck import SERVER_FAULTS
 from latentcrdt.testing.jepsen.history import History
 from latentcrdt.testing.jepsen.nemesis import Timing
@@ -59,6 +59,20 @@ def test_under_every_fault_no_acknowledged_add_is_lost(tmp_path: Path, disks: st
     history = History.load(tmp_path / "history.jsonl")
     assert set_full.check(history) == verdict.set_full
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_when_the_kernel_s_own_network_is_parted_no_acknowledged_add_is_lost(
+    tmp_path: Path, disks: str | None
+):
+    if reason := namespace_network.why_unavailable():
+        pytest.skip(reason)
+    scenario = (BRIEF.without_full_disks() if disks else BRIEF).in_namespaces()
+    verdict = judged(scenario, tmp_path)
+    assert dict(verdict.rows())["verdict"] == "valid", verdict
+    assert verdict.set_full.num_acknowledged > 50
+    assert list(verdict.set_full.stale), "no partition was felt"
+    assert verdict.faults == {name: 1 for deck in scenario.decks for name in deck}
+    assert {"partition one way", "partition in halves", "unplugged server"} <= set(verdict.faults)
 
 
 def test_full_disks_are_among_the_faults(disks: str | None):
