@@ -113,6 +113,8 @@ def main() -> None:
             parser.error(f"--namespaces: {unavailable}")
         scenario = scenario.in_namespaces()
     unavailable = disk.why_unavailable() if scenario.needs_disks else None
+    if scenario.needs_disks and not unavailable:
+        disk.unmount_abandoned()
     if unavailable:
         console.print(f"NOT RUN: {FULL_DISK}: {unavailable}", style="bold yellow")
         scenario = scenario.without_full_disks()
