@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -25,8 +27,8 @@ from latentcrdt.testing.jepsen.namespace_network import NamespaceNetwork
 
 async def main():
     async with NamespaceNetwork(2) as network:
-        inside = [*network.place(0).command, "sh", "-c", "echo $$; exec cat"]
-        subprocess.Popen(inside, stdin=subprocess.PIPE)
+        inside = [*network.place(0).command, "sh", "-c", "echo $$; exec sleep 600"]
+        subprocess.Popen(inside)
         await asyncio.Event().wait()
 
 asyncio.run(main())
@@ -186,9 +188,13 @@ def test_a_killed_run_leaves_no_process_and_no_namespace():
     killed.wait()
     killed.stdout.close()
     deadline = time.monotonic() + PATIENCE_S
-    while namespaces & living():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    try:
+        while namespaces & living():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(inside, signal.SIGKILL)
 
 
 def test_what_ip_says_of_a_mistake_is_what_the_error_says():
