@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from latentcrdt.core.container import body_offset
 from latentcrdt.core.encoding import (
     DIGEST_BYTES,
     Buffer,
@@ -157,6 +158,11 @@ class FragmentHeader:
                 [[bytes(pair.keys), bytes(pair.values)] for pair in self.digests],
             ],
         )
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of the whole fragment file that has this header."""
+        return body_offset(len(self.encoded)) + self.body_bytes
 
     @cached_property
     def fragment_id(self) -> FragmentId:

@@ -26,7 +26,7 @@ from latentcrdt.errors import (
 from latentcrdt.render import stream
 from latentcrdt.render.sort_key import sort_key
 from latentcrdt.replication.bounded_cache import BoundedCache
-from latentcrdt.replication.prefix_chain import prefix_chain
+from latentcrdt.replication.prefix_chain import not_whole, prefix_chain
 from latentcrdt.replication.push import Push, PushResult
 from latentcrdt.replication.space import Space
 from latentcrdt.replication.states import States
@@ -37,6 +37,9 @@ MAX_FRAGMENT_BYTES = 4 << 30
 
 HEADER_CACHE_BYTES = 16 << 20
 """Encoded headers kept decoded; decoded, tokens and digests take about ten times that."""
+
+PREFIX_CACHE = 1 << 17
+"""Fragments whose prefix is remembered, about 200 bytes each: all of them are asked for at once."""
 
 SORT_KEY_CACHE = 1 << 17
 """Sort keys kept, about 150 bytes each."""
@@ -66,6 +69,7 @@ class Replica:
         self._headers: BoundedCache[FragmentId, FragmentHeader] = BoundedCache(
             HEADER_CACHE_BYTES, lambda header: len(header.encoded)
         )
+        self._prefixes: BoundedCache[FragmentId, FragmentId | None] = BoundedCache(PREFIX_CACHE)
         self._sort_keys: BoundedCache[FragmentId, float] = BoundedCache(SORT_KEY_CACHE)
         self._verified: BoundedCache[FragmentId, bool] = BoundedCache(VERIFIED_CACHE)
         self._digests: BoundedCache[tuple[FragmentId, int, int, int], Digest] = BoundedCache(
@@ -139,6 +143,15 @@ class Replica:
         """Retract the states whose lifetime has ended, and return them; ``now``: Unix seconds."""
         return [name for name in self._states.expired(now) if self.retract(name)]
 
+    def pages(self, after: Cursor | None) -> Iterator[FeedPage]:
+        """Yield what was learned since a cursor, or from the beginning, to the end."""
+        while True:
+            page = self.changes(after)
+            yield page
+            if page.is_last:
+                return
+            after = page.cursor
+
     def refresh(self) -> None:
         """Take over what other processes merged into the same store."""
         self._states.refresh()
@@ -192,21 +205,25 @@ class Replica:
         return self._store.get(fragment_id)
 
     def unheld(self) -> list[tuple[StateName, FragmentId]]:
-        """Return the members whose bytes are not held: lost, or quarantined as damaged."""
-        return [
-            (name, fragment_id)
-            for name in self._states.names()
-            for fragment_id in self._members(name)
-            if not self._store.has(fragment_id)
-        ]
+        """Return the members that are not held whole: lost, or quarantined as damaged.
+
+        Neither is one that stands behind a fragment that is not held.
+        """
+        members = {name: self._members(name) for name in self._states.names()}
+        lost = not_whole({i for ids in members.values() for i in ids}, self.missing, self.prefix_of)
+        return [(name, i) for name, ids in members.items() for i in ids if i in lost]
 
     def prefix_of(self, fragment_id: FragmentId) -> FragmentId | None:
-        """Return what a fragment that is held was captured behind."""
-        return self._header(fragment_id).prefix
+        """Return what a fragment was captured behind, if it is held, or was a while ago."""
+        try:
+            return self._prefixes[fragment_id]
+        except KeyError:
+            prefix = self._prefixes[fragment_id] = self._header(fragment_id).prefix
+            return prefix
 
     def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
         """Return those of the ids that are not held, in the order given."""
-        return [fragment_id for fragment_id in ids if not self._store.has(fragment_id)]
+        return self._store.missing(ids)
 
     def plan(self, name: StateName, query: RenderQuery = DEFAULT_QUERY) -> RenderPlan:
         """Return the plan of the render that the query asks for.

@@ -106,7 +106,10 @@ class States:
                 state = self._states[name] = LatentState()
             elif delta <= state:
                 return False
-            self._feed.append(name, () if delta.is_retracted else delta.delta(state))
+            if delta.is_retracted:
+                self._feed.retract(name, len(state))
+            else:
+                self._feed.append(name, delta.delta(state))
             state.merge(delta)
             return True
 

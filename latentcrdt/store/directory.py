@@ -16,7 +16,7 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -101,6 +101,10 @@ class DirectoryStore:
     def has(self, fragment_id: FragmentId) -> bool:
         """Return whether the fragment is held, durably."""
         return self._objects.has(fragment_id)
+
+    def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
+        """Return those of the ids that are not held, in the order given."""
+        return [fragment_id for fragment_id in ids if not self._objects.has(fragment_id)]
 
     def ids(self) -> Iterator[FragmentId]:
         """Yield the ids of all fragments held, in no particular order."""

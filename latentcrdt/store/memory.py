@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -50,6 +50,10 @@ class MemoryStore:
     def has(self, fragment_id: FragmentId) -> bool:
         """Return whether the fragment is held."""
         return fragment_id in self._fragments
+
+    def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
+        """Return those of the ids that are not held, in the order given."""
+        return [fragment_id for fragment_id in ids if not self.has(fragment_id)]
 
     def ids(self) -> Iterator[FragmentId]:
         """Yield the ids of all fragments held."""

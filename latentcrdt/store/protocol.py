@@ -7,7 +7,7 @@ it and runs on every store.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
@@ -76,6 +76,9 @@ class Store(Protocol):
 
     def has(self, fragment_id: FragmentId) -> bool:
         """Return whether the fragment is held."""
+
+    def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
+        """Return those of the ids that are not held, in the order given."""
 
     def ids(self) -> Iterator[FragmentId]:
         """Yield the ids of all fragments held, in no particular order."""

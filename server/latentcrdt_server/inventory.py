@@ -17,8 +17,6 @@ from latentcrdt.core.sync.feed import Cursor
 from latentcrdt.errors import LatentCRDTError
 from latentcrdt.replication.replica import Replica
 from latentcrdt.store.protocol import Store
-from latentcrdt_server.ledger import file_bytes
-from latentcrdt_server.roster import pages
 
 MEASURE_S = 1.0
 """Longest time that one count spends reading headers: Prometheus waits ten seconds for a scrape."""
@@ -55,7 +53,7 @@ class Inventory:
     def count(self, replica: Replica) -> Holdings:
         """Return what the replica holds. Costs what is new since the last call."""
         with self._lock:
-            for page in pages(replica, self._cursor):
+            for page in replica.pages(self._cursor):
                 for name, delta in page.deltas.items():
                     self._take(name, delta)
                 self._cursor = page.cursor
@@ -95,7 +93,7 @@ class Inventory:
                 return
             del self._unmeasured[fragment_id]
             try:
-                size = file_bytes(self._store.header(fragment_id))
+                size = self._store.header(fragment_id).file_bytes
             except LatentCRDTError:
                 # Lost, damaged, or a disk that fails: metrics are needed most when that happens.
                 self._unmeasured[fragment_id] = None

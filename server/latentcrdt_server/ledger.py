@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from latentcrdt.core.container import body_offset
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.sync.feed import Cursor
@@ -21,7 +20,7 @@ from latentcrdt.replication.replica import Replica
 from latentcrdt.store.protocol import Store
 from latentcrdt_server.grants import Scope
 from latentcrdt_server.principals import Principal
-from latentcrdt_server.roster import Roster, pages
+from latentcrdt_server.roster import Roster
 
 
 class Ledger:
@@ -58,9 +57,9 @@ class Ledger:
             # id: so nothing is missed in between, and nothing counted twice.
             self._measure(replica, store)
             if fragment_id not in self._sizes:
-                self._check(fragment_id, file_bytes(header))
+                self._check(fragment_id, header.file_bytes)
             self._coming[fragment_id] += 1
-            self._coming_sizes[fragment_id] = file_bytes(header)
+            self._coming_sizes[fragment_id] = header.file_bytes
         try:
             yield
         finally:
@@ -72,7 +71,7 @@ class Ledger:
     def _measure(self, replica: Replica, store: Store) -> None:
         new, self._lost = self._lost, set()
         has_shrunk = False
-        for page in pages(replica, self._cursor):
+        for page in replica.pages(self._cursor):
             for name, delta in page.deltas.items():
                 if self._counts(name):
                     has_shrunk |= delta.is_retracted
@@ -80,7 +79,7 @@ class Ledger:
             self._cursor = page.cursor
         for fragment_id in new - self._sizes.keys():
             try:
-                size = file_bytes(store.header(fragment_id))
+                size = store.header(fragment_id).file_bytes
             except (FragmentNotFoundError, CorruptFragmentError):
                 self._lost.add(fragment_id)
                 continue
@@ -118,8 +117,3 @@ class Ledger:
                     f"{coming[what]} on their way in; {asked[what]} more have to wait",
                     limit=limit,
                 )
-
-
-def file_bytes(header: FragmentHeader) -> int:
-    """Return the size of the whole fragment file that has this header."""
-    return body_offset(len(header.encoded)) + header.body_bytes

@@ -7,10 +7,10 @@ copy of every state.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from latentcrdt.core.ids import FragmentId, StateName
-from latentcrdt.core.sync.feed import Cursor, FeedPage
+from latentcrdt.core.sync.feed import Cursor
 from latentcrdt.errors import CorruptFragmentError, FragmentNotFoundError
 from latentcrdt.replication.replica import Replica
 from latentcrdt.store.protocol import Store
@@ -69,7 +69,7 @@ class Roster:
             return {i for i, names in self._states_of.items() if any(map(of, names))}
 
     def _follow(self, replica: Replica, store: Store) -> None:
-        for page in pages(replica, self._cursor):
+        for page in replica.pages(self._cursor):
             for name, delta in page.deltas.items():
                 if delta.is_retracted:
                     self._forget(name)
@@ -102,13 +102,3 @@ class Roster:
             self._is_placed.add(fragment_id)
             self._behind.setdefault(prefix, set()).add(fragment_id)
             fragment_id = prefix
-
-
-def pages(replica: Replica, after: Cursor | None) -> Iterator[FeedPage]:
-    """Yield what the replica learned since a cursor, to the end."""
-    while True:
-        page = replica.changes(after)
-        yield page
-        if page.is_last:
-            return
-        after = page.cursor
