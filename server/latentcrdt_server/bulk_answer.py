@@ -41,6 +41,10 @@ Draw: TypeAlias = Callable[[], memoryview | None]
 log = structlog.get_logger("latentcrdt_server")
 
 
+class _ReaderGoneError(Exception):
+    """Raised when the connection takes nothing more; what ``draw`` raises is another matter."""
+
+
 class BulkAnswer:
     """The body of one answer. uvicorn sends the head before it, and is told what was sent."""
 
@@ -72,20 +76,21 @@ class BulkAnswer:
                     await finished(run_in_threadpool(self._send_for_a_turn, sock, draw))
                     if self._is_full:
                         await self._room(sock, gone)
-        except ConnectionError:
+        except _ReaderGoneError:
             self._give_up()
-        # It lets no answer end that is shorter than its head says.
+            await gone
+        # uvicorn lets no answer end that is shorter than its head says.
         cycle.expected_content_length -= self.num_sent
 
     async def _flush_head(self) -> None:
         """Wait until the socket has taken all that uvicorn wrote: earlier answers and the head."""
         transport = self._cycle.transport
         if transport.is_closing():
-            raise ConnectionAbortedError
+            raise _ReaderGoneError
         transport.set_write_buffer_limits(high=0)
         await self._cycle.flow.drain()
         if transport.is_closing():
-            raise ConnectionAbortedError
+            raise _ReaderGoneError
         transport.set_write_buffer_limits()
 
     def _send_for_a_turn(self, sock: socket.socket, draw: Draw) -> None:
@@ -105,6 +110,8 @@ class BulkAnswer:
                 if not room.poll(PATIENCE_S * 1e3):
                     self._is_full = True
                     return
+            except ConnectionError as error:
+                raise _ReaderGoneError from error
             else:
                 self._slice = self._slice[count:]
                 self.num_sent += count
@@ -127,12 +134,13 @@ class BulkAnswer:
             loop.remove_writer(sock)
         if not done:
             log.warning("reader stalled", peer=self._cycle.scope["client"], sent=self.num_sent)
-            raise ConnectionAbortedError
+            raise _ReaderGoneError
 
     def _give_up(self) -> None:
         """End the connection, and let whoever asks know that the reader has gone."""
-        # Not close(): that would keep what the reader never takes.
-        self._cycle.transport.abort()
+        if not self._cycle.transport.is_closing():
+            # Not close(): that would keep what the reader never takes.
+            self._cycle.transport.abort()
         # uvicorn itself says so of a connection's last request alone.
         self._cycle.disconnected = True
         self._cycle.message_event.set()

@@ -80,7 +80,7 @@ class ByteStream(Response):
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
             finally:
                 gone.cancel()
-                await run_in_threadpool(self._slices.close)
+                self._slices.close()
                 self._on_end(self._num_sent, self._making_s)
 
     async def _pass_by(self, bulk: BulkAnswer, gone: asyncio.Task[None]) -> None:
