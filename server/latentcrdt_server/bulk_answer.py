@@ -14,12 +14,14 @@ import asyncio
 import os
 import select
 import socket
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import TypeAlias
 
 import structlog
 from starlette.concurrency import run_in_threadpool
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from latentcrdt_server.workers import finished
 
 EXTENSION = "latentcrdt.bulk_answer"
 """Where the scope of a request has its `BulkAnswer`, if the server that runs us offers one."""
@@ -32,8 +34,6 @@ TURN_BYTES = 16 * 2**20
 
 PATIENCE_S = 0.01
 """A reader that keeps up makes room within this time; a hop to the loop and back costs 0.1 ms."""
-
-T = TypeVar("T")
 
 Draw: TypeAlias = Callable[[], memoryview | None]
 """Returns the next slice, which it may overwrite when it is called again; None at the end."""
@@ -144,14 +144,3 @@ class BulkAnswer:
         # uvicorn itself says so of a connection's last request alone.
         self._cycle.disconnected = True
         self._cycle.message_event.set()
-
-
-async def finished(work: Awaitable[T]) -> T:
-    """Return what a worker's task returns; leave only when it has ended, also when cancelled."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    finally:
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()  # looked at, so that asyncio does not report it a second time
