@@ -110,7 +110,7 @@ class BulkAnswer:
                 if not room.poll(PATIENCE_S * 1e3):
                     self._is_full = True
                     return
-            except ConnectionError as error:
+            except OSError as error:
                 raise _ReaderGoneError from error
             else:
                 self._slice = self._slice[count:]

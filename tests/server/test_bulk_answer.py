@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import httpx2
 import pytest
-from latentcrdt_server.bulk_answer import LEAST_BULK_BYTES, TURN_BYTES
+from latentcrdt_server.bulk_answer import LEAST_BULK_BYTES, TURN_BYTES, BulkAnswer
 from latentcrdt_server.child_process import ServerProcess
+from uvicorn.protocols.http.flow_control import FlowControl
 
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.testing.fragments import make_fragment, make_geometry
@@ -38,6 +42,45 @@ def holder(tmp_path_factory: pytest.TempPathFactory, fragment: Fragment) -> Iter
             assert push(http, "s", fragment).status_code == 201
             http.get(RENDER)
         yield process
+
+
+class SlowTransport:
+    """A transport that has written nothing of the head yet, and tells its flow control so."""
+
+    def __init__(self, sock: socket.socket, head: bytes) -> None:
+        self._sock = sock
+        self._head = head
+        self.flow = FlowControl(self)  # type: ignore[arg-type]
+
+    def set_write_buffer_limits(self, high: int | None = None) -> None:
+        if high == 0:
+            self.flow.pause_writing()
+            asyncio.get_running_loop().call_later(0.05, self._write)
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_extra_info(self, _name: str) -> socket.socket:
+        return self._sock
+
+    def _write(self) -> None:
+        self._sock.send(self._head)
+        self.flow.resume_writing()
+
+
+def test_a_body_waits_for_what_the_transport_has_yet_to_write() -> None:
+    async def go() -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            transport = SlowTransport(ours, b"head, ")
+            cycle = Mock(transport=transport, flow=transport.flow, expected_content_length=4)
+            slices = iter([memoryview(b"bo"), memoryview(b"dy")])
+            gone = asyncio.get_running_loop().create_future()
+            await BulkAnswer(cycle, 20).send(lambda: next(slices, None), gone)
+            assert theirs.recv(100) == b"head, body"
+            assert cycle.expected_content_length == 0
+
+    asyncio.run(go())
 
 
 def log_lines(server: ServerProcess) -> list[dict[str, object]]:

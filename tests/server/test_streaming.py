@@ -103,6 +103,13 @@ def test_slices_are_made_off_the_event_loop_and_at_most_one_batch_ahead() -> Non
     assert most_ahead <= BATCH_BYTES // SLICE_BYTES
 
 
+def test_the_head_is_sent_when_the_first_slice_is_made() -> None:
+    source = Source()
+    made: list[int] = []
+    answer(source, lambda _: made.append(source.num_made))
+    assert made[0] == 1
+
+
 def test_a_caller_that_leaves_stops_the_work() -> None:
     source = Source()
     sent, counted = answer(source, leaves_after=6)
