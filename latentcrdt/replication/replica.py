@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from functools import partial
 
 from latentcrdt.core.compatibility import select_class
@@ -263,7 +263,7 @@ class Replica:
 
     def render_chunks(
         self, plan: RenderPlan, *, start: int = 0, stop: int | None = None
-    ) -> Iterator[memoryview]:
+    ) -> Generator[memoryview]:
         """Yield the bytes ``start`` to ``stop`` of a render stream, in bounded memory.
 
         The fragments are opened at once, so what can be missing is missed before the first byte.

@@ -60,10 +60,12 @@ def test_the_server_benchmark_reports_every_row(run):
     assert [row["what"] for row in document["rows"]] == [
         "socket, hash and durable write",
         "push",
-        "bare socket",
-        "socket and hash",
+        "bare sendfile",
+        "sendfile into new memory",
+        "sendfile into new memory, hashed",
         "fetch",
         "render on the server",
+        "the same, unverified",
         "render in the client",
     ]
     assert all(row["bytes_per_second"] > 0 for row in document["rows"])

@@ -180,4 +180,4 @@ def test_the_calls_of_an_engine_do_not_grow_with_the_fragments():
         plan = place([f.header for f in items])
         list(render_chunks(plan, {f.fragment_id: f for f in items}, engine=engine))
         calls[count] = engine.calls
-    assert calls[2] == calls[200] == 4
+    assert max(calls.values()) == calls[200] == 4
