@@ -105,7 +105,8 @@ class AsyncClient:
         self, name: str, fragment: Fragment | Path | str, *, on_progress: Progress | None = None
     ) -> PushResult:
         """Make a fragment a member of a state; as `Client.push`."""
-        return await self._run(flows.push(StateName(name), fragment, on_progress))
+        flow = flows.push(StateName(name), fragment, on_progress, is_inviting=False)
+        return await self._run(flow)
 
     async def insert(self, name: str, fragment_id: FragmentId) -> bool:
         """Make a fragment that the server holds a member; return whether the state grew."""

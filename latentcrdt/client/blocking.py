@@ -112,7 +112,10 @@ class Client:
 
         The body is sent only if the server lacks it. When this returns, the membership is durable.
         """
-        return self._run(flows.push(StateName(name), fragment, on_progress))
+        is_inviting = self._direct is not None and self._direct.is_inviting
+        return self._run(
+            flows.push(StateName(name), fragment, on_progress, is_inviting=is_inviting)
+        )
 
     def insert(self, name: str, fragment_id: FragmentId) -> bool:
         """Make a fragment that the server holds a member; return whether the state grew."""

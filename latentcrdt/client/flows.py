@@ -83,16 +83,22 @@ def ask(step: Call[T] | Download[T] | Work[T]) -> Flow[T]:
 
 
 def push(
-    name: StateName, source: Fragment | Path | str, on_progress: Progress | None
+    name: StateName,
+    source: Fragment | Path | str,
+    on_progress: Progress | None,
+    *,
+    is_inviting: bool,
 ) -> Flow[PushResult]:
     """Make a fragment a member, sending it only if the server lacks it.
 
-    The question costs one round trip and answers the whole push when the fragment is held. Small
-    fragments are sent at once.
+    What it costs when the fragment is held, or refused, is one round trip. ``is_inviting``: this
+    server says so to the head of the push itself, which then waits with its body; otherwise it is
+    asked by a call of its own. Small fragments are sent at once.
     """
     fragment = yield from ask(Work(lambda: open_fragment(source)))
     body = FragmentBody(fragment, on_progress)
-    if body.num_bytes >= ASK_FIRST_BYTES:
+    is_large = body.num_bytes >= ASK_FIRST_BYTES
+    if is_large and not is_inviting:
         try:
             created = yield from ask(calls.insert(name, body.fragment_id))
         except FragmentNotFoundError:
@@ -100,7 +106,10 @@ def push(
         else:
             body.finish_early()
             return PushResult(body.fragment_id, created, sent=False)
-    return (yield from ask(calls.push(name, body)))
+    result = yield from ask(calls.push(name, body, on_invitation=is_large and is_inviting))
+    if not result.sent:
+        body.finish_early()
+    return result
 
 
 def missing(ids: Sequence[FragmentId]) -> Flow[list[FragmentId]]:
