@@ -14,11 +14,12 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from latentcrdt.client import calls
 from latentcrdt.client.answers import Answer
+from latentcrdt.client.arriving import ArrivingRender
 from latentcrdt.client.atomic_file import replacing, sync
 from latentcrdt.client.body import FragmentBody, Meter, Progress, open_fragment
 from latentcrdt.client.calls import FRAGMENT_TYPE, MAX_IDS_PER_CALL, RENDER_TYPE, Call
 from latentcrdt.client.intake import Receiver
-from latentcrdt.client.local_render import check_plan, pinned
+from latentcrdt.client.local_render import check_canonical, check_plan, pinned
 from latentcrdt.client.receivers import (
     FragmentFileReceiver,
     FragmentReceiver,
@@ -213,12 +214,14 @@ def render_remotely(
     if verify:
         receipt = yield from receipt_for(name, render.plan, query)
         receipt.check(digests)
-        if query.order is None and not receipt.is_canonical:
-            raise UnexpectedAnswerError(
-                f"render {render.plan.render_id}: expected canonical order, got fragments whose "
-                f"sort keys do not ascend"
-            )
+        check_canonical(receipt, query)
     return render
+
+
+def receive_layers(name: StateName, query: RenderQuery, arriving: ArrivingRender) -> Flow[object]:
+    """Let the server render, and hand its layers on as they come."""
+    path = f"/v1/states/{name}/render"
+    return (yield from ask(Download(path, arriving.receiver, RENDER_TYPE, query.to_params())))
 
 
 def _named_render(document: ReceiptDocument) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -24,6 +23,7 @@ from latentcrdt.errors import (
     UnexpectedAnswerError,
 )
 from latentcrdt.testing.fragments import make_fragment, make_geometry
+from tests.client.listening import listening, read_head, wait_for_the_end
 from tests.client.scripted_server import ScriptedServer, http, json_http, problem, serving
 
 GEOMETRY = make_geometry(head_dim=128, num_kv_heads=8)
@@ -37,33 +37,6 @@ def test_the_fragment_is_of_many_pieces():
     assert len(FILE) > 8 * PIECE_BYTES
 
 
-@contextmanager
-def listening(*serve: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that treats its connections, one after another, as these functions do."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def accept() -> None:
-            for treat in serve:
-                with suppress(OSError), listener.accept()[0] as connection:
-                    treat(connection)
-
-        thread = threading.Thread(target=accept)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)  # wakes accept
-            thread.join()
-
-
-def read_head(connection: socket.socket) -> bytes:
-    head = b""
-    while b"\r\n\r\n" not in head:
-        head += connection.recv(65536)
-    return head
-
-
 INVITATION = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -72,11 +45,6 @@ def read_body(connection: socket.socket, num_bytes: int, begun: bytes = b"") -> 
     while len(body) < num_bytes and (data := connection.recv(65536)):
         body += data
     return bytes(body)
-
-
-def wait_for_the_end(connection: socket.socket) -> None:
-    while connection.recv(65536):
-        pass
 
 
 @pytest.mark.parametrize("cut", [3 * PIECE_BYTES + 17, len(FILE) - 1, 100])
