@@ -57,11 +57,11 @@ class Summary:
         return cls(
             header.fragment_id,
             _kin(
-                header.class_id,
+                bytes(header.class_id),
                 geometry.model_id,
                 str(geometry.dtype),
                 len(geometry.layers),
-                header.prefix,
+                header.prefix and bytes(header.prefix),
             ),
             header.start,
             header.seq_len,
@@ -120,13 +120,7 @@ class Summary:
             start, seq_len, num_latent_rows, body_bytes, file_bytes, key = fields[6:]
             return cls(
                 FragmentId(i),
-                _kin(
-                    ClassId(class_id),
-                    model_id,
-                    dtype,
-                    num_layers,
-                    None if prefix is None else FragmentId(prefix),
-                ),
+                _kin(class_id, model_id, dtype, num_layers, prefix),
                 start,
                 seq_len,
                 num_latent_rows,
@@ -138,5 +132,8 @@ class Summary:
             raise MalformedError(f"expected a summary: {error!r:.200}") from error
 
 
-_kin = lru_cache(maxsize=4096)(Kin)
-"""Makes one object of each: a hundred thousand fragments are of few classes."""
+@lru_cache(maxsize=4096)
+def _kin(class_id: bytes, model_id: str, dtype: str, num_layers: int, prefix: bytes | None) -> Kin:
+    """Return one object for all fragments of a class: there are few classes."""
+    behind = None if prefix is None else FragmentId(prefix)
+    return Kin(ClassId(class_id), model_id, dtype, num_layers, behind)
