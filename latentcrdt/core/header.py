@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from latentcrdt.core.compatibility import class_id
 from latentcrdt.core.container import body_offset
 from latentcrdt.core.encoding import (
     DIGEST_BYTES,
@@ -23,7 +24,7 @@ from latentcrdt.core.encoding import (
     encode,
 )
 from latentcrdt.core.geometry import MAX_POSITION, MAX_WIDTH, Geometry
-from latentcrdt.core.ids import Digest, FragmentId
+from latentcrdt.core.ids import ClassId, Digest, FragmentId
 from latentcrdt.errors import MalformedError
 
 KIND = "latentcrdt.fragment"
@@ -101,6 +102,11 @@ class FragmentHeader:
             as_int(self.latent_inputs.width, "latent_inputs width", 1, MAX_WIDTH)
             if not self.num_latent_rows:
                 raise MalformedError("latent_inputs: expected token_ids that mark latent rows")
+
+    @cached_property
+    def class_id(self) -> ClassId:
+        """The compatibility class that the fragment belongs to."""
+        return class_id(self.geometry, self.prefix)
 
     @property
     def stop(self) -> int:

@@ -13,6 +13,7 @@ from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.reader import FragmentReader
 from latentcrdt.core.state import LatentState
+from latentcrdt.core.summary import Summary
 from latentcrdt.errors import FragmentNotFoundError, StoreFailedError
 from latentcrdt.store.protocol import Damage
 
@@ -23,6 +24,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._fragments: dict[FragmentId, Fragment] = {}
+        self._summaries: dict[FragmentId, Summary] = {}
         self._states: dict[StateName, LatentState] = {}
         self._closed = False
 
@@ -42,6 +44,14 @@ class MemoryStore:
     def header(self, fragment_id: FragmentId) -> FragmentHeader:
         """Return a fragment's header."""
         return self.get(fragment_id).header
+
+    def summary(self, fragment_id: FragmentId) -> Summary | None:
+        """Return what was kept of a fragment, or None."""
+        return self._summaries.get(fragment_id)
+
+    def keep_summary(self, summary: Summary) -> None:
+        """Keep a summary."""
+        self._summaries[summary.fragment_id] = summary
 
     def verify(self, fragment_id: FragmentId) -> None:
         """Hash every section; memory that fails is the machine's end, not a finding."""
@@ -65,6 +75,7 @@ class MemoryStore:
         self.check_open()
         with self._lock:
             self._fragments.pop(fragment_id, None)
+            self._summaries.pop(fragment_id, None)
 
     def merge(self, name: StateName, delta: LatentState) -> None:
         """Merge ``delta`` into a state."""

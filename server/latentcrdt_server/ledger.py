@@ -17,7 +17,6 @@ from latentcrdt.errors import (
     QuotaExceededError,
 )
 from latentcrdt.replication.replica import Replica
-from latentcrdt.store.protocol import Store
 from latentcrdt_server.grants import Scope
 from latentcrdt_server.principals import Principal
 from latentcrdt_server.roster import Roster
@@ -42,7 +41,7 @@ class Ledger:
         self._coming_sizes: dict[FragmentId, int] = {}
 
     @contextmanager
-    def reserve(self, header: FragmentHeader, replica: Replica, store: Store) -> Iterator[None]:
+    def reserve(self, header: FragmentHeader, replica: Replica) -> Iterator[None]:
         """Hold room for a fragment for the duration of the block, in which it may become a member.
 
         A fragment that counts already needs none. Raises QuotaExceededError when there is no room,
@@ -55,7 +54,7 @@ class Ledger:
         with self._lock:
             # What was just made a member still counts as coming until its block ends, and by its
             # id: so nothing is missed in between, and nothing counted twice.
-            self._measure(replica, store)
+            self._measure(replica)
             if fragment_id not in self._sizes:
                 self._check(fragment_id, header.file_bytes)
             self._coming[fragment_id] += 1
@@ -68,7 +67,7 @@ class Ledger:
                 if not self._coming[fragment_id]:
                     del self._coming[fragment_id], self._coming_sizes[fragment_id]
 
-    def _measure(self, replica: Replica, store: Store) -> None:
+    def _measure(self, replica: Replica) -> None:
         new, self._lost = self._lost, set()
         has_shrunk = False
         for page in replica.pages(self._cursor):
@@ -79,14 +78,14 @@ class Ledger:
             self._cursor = page.cursor
         for fragment_id in new - self._sizes.keys():
             try:
-                size = store.header(fragment_id).file_bytes
+                size = replica.summary(fragment_id).file_bytes
             except (FragmentNotFoundError, CorruptFragmentError):
                 self._lost.add(fragment_id)
                 continue
             self._sizes[fragment_id] = size
             self._num_bytes += size
         if has_shrunk:
-            members = self._roster.members(replica, store, self._counts)
+            members = self._roster.members(replica, self._counts)
             self._lost &= members
             for gone in self._sizes.keys() - members:
                 self._num_bytes -= self._sizes.pop(gone)

@@ -42,7 +42,7 @@ class Metered:
         self.ledger = Ledger(principal, Roster())
 
     def reserve(self, fragment: Fragment) -> Iterator[None]:
-        return self.ledger.reserve(fragment.header, self.replica, self.store)
+        return self.ledger.reserve(fragment.header, self.replica)
 
 
 def total(headers: set[FragmentHeader]) -> int:

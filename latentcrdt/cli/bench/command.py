@@ -1,4 +1,4 @@
-"""``latentcrdt bench render``, ``serve`` and ``sync``.
+"""``latentcrdt bench render``, ``serve``, ``sync`` and ``scale``.
 
 What they measure with is imported when they run: other commands start without numpy and the server.
 """
@@ -133,6 +133,44 @@ def sync(
             f"{time.num_differing / time.seconds:.0f}",
         )
     console().print(table)
+
+
+@bench.command()
+def scale(
+    fragments: Annotated[
+        int, typer.Option("--fragments", min=10, help="Members of the largest state.")
+    ] = 100_000,
+    states: Annotated[
+        int, typer.Option("--states", min=1, help="Number of small states.")
+    ] = 10_000,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Times that the slow ones run.")] = 7,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what listing, planning, pushing and starting cost with many fragments and states.
+
+    The fragments are real and small; pushes are fsynced, in turns into states of three sizes.
+    """
+    from latentcrdt.cli.bench.scale import measure  # noqa: PLC0415  # see above
+
+    document = measure(fragments, states, runs)
+    if as_json:
+        print_json(asdict(document))
+        return
+    title = f"{fragments} fragments, {states + 3} states"
+    table = Table("what", box=None, pad_edge=False, title=title)
+    for name in ("times", "p50 ms", "p99 ms", "answer"):
+        table.add_column(name, justify="right")
+    for row in document.rows:
+        table.add_row(
+            row.what,
+            str(row.times),
+            f"{row.p50 * 1e3:.1f}",
+            f"{row.p99 * 1e3:.1f}",
+            "-" if row.num_bytes is None else size(row.num_bytes),
+        )
+    console().print(table)
+    started, after = document.server_bytes
+    console().print(f"the server's anonymous memory: {size(started)} started, {size(after)} after")
 
 
 def _print(rows: list[Row]) -> None:

@@ -26,7 +26,13 @@ from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.state import LatentState
-from latentcrdt.errors import LatentCRDTError, StoreFailedError
+from latentcrdt.core.summary import Summary
+from latentcrdt.errors import (
+    CorruptFragmentError,
+    FragmentNotFoundError,
+    LatentCRDTError,
+    StoreFailedError,
+)
 from latentcrdt.store.disk import File
 from latentcrdt.store.object_store.bucket import Bucket
 from latentcrdt.store.object_store.bucket_cache import BucketCache
@@ -77,6 +83,7 @@ class ObjectStore:
         self._tidied_at = clock()
         self._log.tail()
         self._cache = BucketCache(Path(cache_directory).absolute(), boot, cache_bytes)
+        self._summaries: dict[FragmentId, Summary] = {}
         self._objects = SharedObjects(bucket, self._trash, self._cache)
 
     def put(self, *, max_bytes: int, expected_id: FragmentId | None = None) -> ObjectUpload:
@@ -95,9 +102,21 @@ class ObjectStore:
         """Return a fragment's header, reading only the head of the object."""
         return self._objects.header(fragment_id)
 
+    def summary(self, fragment_id: FragmentId) -> Summary | None:
+        """Return what this process kept of a fragment, or None."""
+        return self._summaries.get(fragment_id)
+
+    def keep_summary(self, summary: Summary) -> None:
+        """Keep a summary for as long as this process lasts."""
+        self._summaries[summary.fragment_id] = summary
+
     def verify(self, fragment_id: FragmentId) -> None:
         """Read and hash all that the bucket holds of a fragment; one that is damaged is hidden."""
-        self._objects.verify(fragment_id)
+        try:
+            self._objects.verify(fragment_id)
+        except (CorruptFragmentError, FragmentNotFoundError):
+            self._summaries.pop(fragment_id, None)
+            raise
 
     def has(self, fragment_id: FragmentId) -> bool:
         """Ask the bucket whether it holds a fragment."""
@@ -115,6 +134,7 @@ class ObjectStore:
         """Move a fragment to the trash; it comes back should another server be adding it."""
         self._check_open()
         self._objects.remove(fragment_id)
+        self._summaries.pop(fragment_id, None)
 
     def merge(self, name: StateName, delta: LatentState) -> None:
         """Merge ``delta`` into a state; what is already in the bucket is not written again."""
