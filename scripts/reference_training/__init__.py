@@ -1,0 +1,1 @@
+"""Training of the reference model (scripts/train_reference_model.py)."""
