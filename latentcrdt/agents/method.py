@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
+
+
+class Purpose(StrEnum):
+    """What an answer is for."""
+
+    ANSWER = "answer"
+    """It stands for itself."""
+    JUDGE = "judge"
+    """It picks among candidates. Reused caches can keep a judge's accuracy and still flip its
+    picks (arXiv 2601.08343): a gate lets judges read everything themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +33,8 @@ class Task:
     """What every agent reads first: the shared prefix, where the regime has one."""
     max_new_tokens: int = 16
     choices: tuple[str, ...] = ()
-    """The admissible answers, where they are few; empty: any text."""
+    """The admissible answers, where they are few; empty: any text. Decoding is free either way."""
+    purpose: Purpose = Purpose.ANSWER
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,22 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.mutants import core, elsewhere, object_store, render, replication, server, store
+from scripts.mutants import (
+    agents,
+    core,
+    elsewhere,
+    object_store,
+    render,
+    replication,
+    server,
+    store,
+)
 from scripts.mutants.mutant import Mutant
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MUTANTS = tuple(
     mutant
-    for area in (core, render, store, object_store, replication, server, elsewhere)
+    for area in (core, render, store, object_store, replication, agents, server, elsewhere)
     for mutant in area.MUTANTS
 )
 
