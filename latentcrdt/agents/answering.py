@@ -36,15 +36,18 @@ def complete(
     *,
     watch: Stopwatch,
     bytes_moved: int,
+    num_recomputed: int = 0,
 ) -> tuple[str, Cost]:
     """Feed the last tokens to what was handed over, and decode the answer greedily.
 
+    ``num_recomputed`` tokens of what was handed over were computed again, since ``watch`` began.
     Free decoding also where a task has choices: so every method is asked for the same.
     """
     if not token_ids:
         raise InvalidRequestError("question: expected at least one token, got none")
     logits = continuation.feed(token_ids)[-1].cpu()  # off the device: the clock waits for it
-    cost = Cost(continuation.num_tokens, len(token_ids), bytes_moved, watch.seconds)
+    prefilled = num_recomputed + len(token_ids)
+    cost = Cost(continuation.num_tokens, prefilled, bytes_moved, watch.seconds)
     return continued(team, continuation, logits, task.max_new_tokens), cost
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -38,20 +39,35 @@ def load_cache(render: LayeredRender, model: PreTrainedModel) -> DynamicCache:
             f"render {plan.render_id}: expected all {num_layers} layers, got layers "
             f"{plan.layers.first} to {plan.layers.stop - 1}"
         )
+    if isinstance(render, Render):
+        layers = [_take(render, i, model.device) for i in range(num_layers)]
+        return cache_of(model, layers, plan.num_tokens)
     cache = new_cache(model)
     like = torch.empty(0, dtype=TORCH_DTYPES[geometry.dtype], device=model.device)
     for i, kind in enumerate(plain_layers(cache)):
-        take = partial(_take, render, i, model.device)
-        if isinstance(render, Render):
-            keys, values = take()
-            # A layer that is not initialised would drop its rows, silently, at the first update.
-            kind.lazy_initialization(keys, values)
-            kind.keys, kind.values = keys, values
-        else:
-            cache.layers[i] = arriving_layer(kind, plan.num_rows(i), like, take)
-        layer = cache.layers[i]
+        layer = arriving_layer(
+            kind, plan.num_rows(i), like, partial(_take, render, i, model.device)
+        )
         if isinstance(layer, DynamicSlidingWindowLayer):
             layer.cumulative_length = plan.num_tokens
+        cache.layers[i] = layer
+    return cache
+
+
+def cache_of(
+    model: PreTrainedModel, layers: Sequence[tuple[torch.Tensor, torch.Tensor]], num_tokens: int
+) -> DynamicCache:
+    """Return a cache of these keys and values ``[1, H, T_l, D]``, which it takes over.
+
+    A sliding layer is given as many of the ``num_tokens`` rows as it keeps.
+    """
+    cache = new_cache(model)
+    for layer, (keys, values) in zip(plain_layers(cache), layers, strict=True):
+        # A layer that is not initialised would drop its rows, silently, at the first update.
+        layer.lazy_initialization(keys, values)
+        layer.keys, layer.values = keys, values
+        if isinstance(layer, DynamicSlidingWindowLayer):
+            layer.cumulative_length = num_tokens
     return cache
 
 

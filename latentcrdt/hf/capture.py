@@ -82,7 +82,7 @@ def start_behind(chain: Sequence[Fragment], start: int | None) -> int:
 
 def cache_behind(chain: Sequence[Fragment], model: PreTrainedModel) -> DynamicCache:
     """Return a cache that holds a chain of prefixes, where they were captured, or nothing."""
-    return load_cache(_in_place(chain), model) if chain else new_cache(model)
+    return load_cache(in_place(chain), model) if chain else new_cache(model)
 
 
 def fragment_from_cache(
@@ -141,7 +141,7 @@ def _last_rows(
     return to_bytes(last)
 
 
-def _in_place(chain: Sequence[Fragment]) -> Render:
+def in_place(chain: Sequence[Fragment]) -> Render:
     """Return a chain of prefixes, outermost first, as a render that moves nothing."""
     headers = [fragment.header for fragment in chain]
     behind_others = place(headers[-1:], headers[:-1])  # checks that each is behind the one before

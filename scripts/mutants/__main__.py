@@ -18,8 +18,10 @@ from scripts.mutants import (
     agents,
     core,
     elsewhere,
+    evals,
     object_store,
     render,
+    repair,
     replication,
     server,
     store,
@@ -29,7 +31,18 @@ from scripts.mutants.mutant import Mutant
 ROOT = Path(__file__).resolve().parent.parent.parent
 MUTANTS = tuple(
     mutant
-    for area in (core, render, store, object_store, replication, agents, server, elsewhere)
+    for area in (
+        core,
+        render,
+        store,
+        object_store,
+        replication,
+        agents,
+        repair,
+        evals,
+        server,
+        elsewhere,
+    )
     for mutant in area.MUTANTS
 )
 
