@@ -29,7 +29,7 @@ def model(request):
     return make_model(request.param)
 
 
-@pytest.mark.parametrize("prefixes", [(), (PREFIX,), (PREFIX, [11, 12])], ids=["", "1", "2"])
+@pytest.mark.parametrize("prefixes", [(), (PREFIX, [11, 12])], ids=["alone", "two-prefixes"])
 @pytest.mark.parametrize(
     "make",
     [Reprefill, lambda m: LegoLink(m, rows=99), lambda m: CacheBlend(m, share=1.0)],
