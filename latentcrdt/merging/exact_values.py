@@ -2,7 +2,8 @@
 
 Every element of a dtype is a normal number in binary64 (or 0, infinite, NaN), so that no
 flush-to-zero mode has anything to act upon; and an element that a merge takes over from a branch
-keeps its very bits, the sign of a zero and the payload of a NaN included.
+keeps its very bits, the sign of a zero and the payload of a NaN included. (Where several branches
+have a NaN it is the anchor's: which one arithmetic would pass on depends on the processor.)
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def to_values(bits: Bits, dtype: Dtype) -> NDArray[np.float64]:
     """Return the exact values of these bits."""
     magnitudes = bits & magnitude_mask(dtype)
     limit, unit = SUBNORMALS[dtype]
-    values = widen(bits, dtype).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+        values = widen(bits, dtype).astype(np.float64)
     # By integers: a flush-to-zero mode would read subnormal elements as zero.
     tiny = magnitudes < limit
     if tiny.any():
@@ -54,7 +56,7 @@ def to_bits(values: NDArray[np.float64], dtype: Dtype, branches: Sequence[Bits])
     merged = flush(merged, dtype)
     missing = np.isnan(values)
     merged[missing] = QUIET_NAN[dtype]
-    # The anchor last: where two branches spell a NaN differently, it decides.
+    # The anchor last, so that it decides.
     for bits in reversed(branches):
         origin = to_values(bits, dtype)
         same = (origin == values) & (np.signbit(origin) == np.signbit(values))
