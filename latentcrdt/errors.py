@@ -31,7 +31,8 @@ The tree (each leaf has a stable ``code``; the server alone knows the HTTP statu
     │   ├── AmbiguousClassError              ambiguous_class
     │   ├── NothingToRenderError             nothing_to_render
     │   ├── PrefixMissingError               prefix_missing
-    │   └── IncompatibleFragmentsError       incompatible_fragments
+    │   ├── IncompatibleFragmentsError       incompatible_fragments
+    │   └── UnrepairableError                unrepairable
     ├── AccessError (PermissionError)        the caller may not do this
     │   ├── UnauthorizedError                unauthorized
     │   ├── ForbiddenError                   forbidden
@@ -244,6 +245,12 @@ class IncompatibleFragmentsError(ConflictError):
     """Raised when fragments that cannot render together are planned together."""
 
     code = "incompatible_fragments"
+
+
+class UnrepairableError(ConflictError):
+    """Raised when a render cannot be repaired as asked: withheld tokens, a layout, lost rows."""
+
+    code = "unrepairable"
 
 
 class AccessError(LatentCRDTError, PermissionError):

@@ -12,6 +12,7 @@ from latentcrdt.cli.bench import bench
 from latentcrdt.cli.conformance import conformance
 from latentcrdt.cli.demo import demo
 from latentcrdt.cli.doctor import doctor
+from latentcrdt.cli.eval import evals
 from latentcrdt.cli.export import export
 from latentcrdt.cli.fetch import fetch
 from latentcrdt.cli.ls import ls
@@ -82,6 +83,7 @@ def common(
 app.command(rich_help_panel="Run")(serve)
 app.command(rich_help_panel="Run")(demo)
 app.add_typer(bench, name="bench", rich_help_panel="Run")
+app.add_typer(evals, name="eval", rich_help_panel="Run")
 app.command(rich_help_panel="Run")(conformance)
 app.command(rich_help_panel="Run")(doctor)
 app.add_typer(token, name="token", rich_help_panel="Run")

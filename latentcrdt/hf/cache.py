@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicSlidingWindowLayer
 
@@ -30,18 +33,31 @@ def load_cache(render: Render, model: PreTrainedModel) -> DynamicCache:
             f"render {render.plan.render_id}: expected all {num_layers} layers, got layers "
             f"{render.plan.layers.first} to {render.plan.layers.stop - 1}"
         )
-    cache = new_cache(model)
-    for i, layer in enumerate(plain_layers(cache)):
-        spec, rows = geometry.layers[i], render.plan.num_rows(i)
+    layers = []
+    for i, spec in enumerate(geometry.layers):
+        rows = render.plan.num_rows(i)
         key_shape = (1, spec.num_kv_heads, rows, spec.key_dim)
         value_shape = (1, spec.num_kv_heads, rows, spec.value_dim)
         keys = from_bytes(render.keys(i), geometry.dtype, key_shape, model.device)
         values = from_bytes(render.values(i), geometry.dtype, value_shape, model.device)
+        layers.append((keys, values))
+    return cache_of(model, layers, render.plan.num_tokens)
+
+
+def cache_of(
+    model: PreTrainedModel, layers: Sequence[tuple[torch.Tensor, torch.Tensor]], num_tokens: int
+) -> DynamicCache:
+    """Return a cache of these keys and values ``[1, H, T_l, D]``, which it takes over.
+
+    A sliding layer is given as many of the ``num_tokens`` rows as it keeps.
+    """
+    cache = new_cache(model)
+    for layer, (keys, values) in zip(plain_layers(cache), layers, strict=True):
         # A layer that is not initialised would drop its rows, silently, at the first update.
         layer.lazy_initialization(keys, values)
         layer.keys, layer.values = keys, values
         if isinstance(layer, DynamicSlidingWindowLayer):
-            layer.cumulative_length = render.plan.num_tokens
+            layer.cumulative_length = num_tokens
     return cache
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
@@ -49,15 +49,11 @@ def capture(
     ModelMismatchError or IncompatibleFragmentsError for a prefix that does not fit,
     InvalidRequestError for no tokens, NonFiniteKeysError for keys that no render could hold.
     """
-    chain = [prefix] if isinstance(prefix, Fragment) else list(prefix or ())
+    chain = chain_of(prefix)
     token_ids = token_ids_of(model, tokenizer, text_or_token_ids, begins=not chain)
     ModelContract.of(model)
-    base = chain[-1].header.stop if chain else 0
-    if start is None:
-        start = base
-    if start < base:
-        raise InvalidRequestError(f"start: expected at least {base}, the prefix's end, got {start}")
-    cache = load_cache(_in_place(chain), model) if chain else new_cache(model)
+    start = start_behind(chain, start)
+    cache = cache_behind(chain, model)
     prefill(model, token_ids, position=start, cache=cache)
     return fragment_from_cache(
         cache,
@@ -67,6 +63,26 @@ def capture(
         prefix=chain[-1].fragment_id if chain else None,
         token_ids=None if withhold_token_ids else token_ids,
     )
+
+
+def chain_of(prefix: Fragment | Sequence[Fragment] | None) -> list[Fragment]:
+    """Return a prefix, or a chain of them, as a chain, outermost first."""
+    return [prefix] if isinstance(prefix, Fragment) else list(prefix or ())
+
+
+def start_behind(chain: Sequence[Fragment], start: int | None) -> int:
+    """Return the position of the first token behind a chain: its end, unless told otherwise."""
+    base = chain[-1].header.stop if chain else 0
+    if start is None:
+        return base
+    if start < base:
+        raise InvalidRequestError(f"start: expected at least {base}, the prefix's end, got {start}")
+    return start
+
+
+def cache_behind(chain: Sequence[Fragment], model: PreTrainedModel) -> DynamicCache:
+    """Return a cache that holds a chain of prefixes, where they were captured, or nothing."""
+    return load_cache(in_place(chain), model) if chain else new_cache(model)
 
 
 def fragment_from_cache(
@@ -125,7 +141,7 @@ def _last_rows(
     return to_bytes(last)
 
 
-def _in_place(chain: Sequence[Fragment]) -> Render:
+def in_place(chain: Sequence[Fragment]) -> Render:
     """Return a chain of prefixes, outermost first, as a render that moves nothing."""
     headers = [fragment.header for fragment in chain]
     behind_others = place(headers[-1:], headers[:-1])  # checks that each is behind the one before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -30,13 +31,24 @@ def prefill(
     """Append the keys and values of the tokens, placed from ``position`` on, to the cache."""
     input_ids = torch.tensor([token_ids], dtype=torch.long, device=model.device)
     positions = torch.arange(position, position + len(token_ids), device=model.device)
-    # Only a language model head takes it; without it, it would compute logits for every token.
-    takes_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
+    fill(model, cache, input_ids=input_ids, position_ids=positions[None])  # [1, T]
+
+
+def fill(model: PreTrainedModel, cache: Cache, **inputs: Any) -> None:
+    """Run the model once, for the sake of what it adds to the cache."""
     with evaluation(model):
         model(
-            input_ids=input_ids,
-            position_ids=positions[None],  # [1, T]
+            **inputs,
             past_key_values=cache,
             use_cache=True,
-            **({"logits_to_keep": 1} if takes_logits else {}),
+            **keep_logits(model, 1),
         )
+
+
+def keep_logits(model: PreTrainedModel, count: int) -> dict[str, int]:
+    """Return the argument by which a model computes the last ``count`` tokens' logits alone.
+
+    Only a language model head takes it; without it, it would compute logits for every token.
+    """
+    takes_it = "logits_to_keep" in inspect.signature(model.forward).parameters
+    return {"logits_to_keep": count} if takes_it else {}

@@ -1,0 +1,198 @@
+"""``latentcrdt eval partitioned``, ``hotpotqa``, ``report`` and ``diff``.
+
+Models and plots are imported when a command runs: other commands start without torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from latentcrdt.cli.eval.diff import print_diff
+from latentcrdt.cli.eval.options import (
+    AgentsOption,
+    BudgetsOption,
+    MethodsOption,
+    ModelOption,
+    OutOption,
+    RegimesOption,
+    numbers,
+    words,
+)
+from latentcrdt.cli.options import JsonOption
+from latentcrdt.cli.output import console, print_json
+from latentcrdt.cli.progress import counting
+
+if TYPE_CHECKING:
+    from latentcrdt.evals.evaluate import Evaluation
+    from latentcrdt.evals.report.summary import Summary
+
+BUDGETS = "0,5,10,20,40,80"
+METHODS = "canonical,bag,single,text-merge,hand-off,no-cache,packllm-sim,packllm-opt"
+PLAIN_REGIME = "all-hidden-alone"
+
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", file_okay=False, help="Directory of a run.")
+]
+
+evals = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+
+
+@evals.callback()
+def about() -> None:
+    """Measure what a merge is worth to the agent that decodes from it, beside the alternatives."""
+
+
+@evals.command()
+def partitioned(
+    *,
+    out: OutOption,
+    model: ModelOption = "reference",
+    families: Annotated[
+        str, typer.Option("--families", metavar="LIST", help="Families of questions; all of them.")
+    ] = "",
+    agents: AgentsOption = "2",
+    questions: Annotated[
+        int, typer.Option("--questions", min=1, help="Questions, families taking turns.")
+    ] = 100,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the questions.")] = 0,
+    regimes: RegimesOption = "every",
+    budgets: BudgetsOption = BUDGETS,
+    methods: MethodsOption = METHODS,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask seeded questions whose facts are spread over several agents.
+
+    Every method answers every question under every regime. Answers, receipts and the report go to
+    the directory; a run that was stopped goes on where it was.
+    """
+    from latentcrdt.evals.evaluate import Evaluation  # noqa: PLC0415  # see above
+    from latentcrdt.evals.matrix import regimes as regimes_of  # noqa: PLC0415
+    from latentcrdt.evals.models import load_model  # noqa: PLC0415
+    from latentcrdt.evals.partitioned import FAMILIES  # noqa: PLC0415
+    from latentcrdt.evals.partitioned.benchmark import Partitioned, prompt_for  # noqa: PLC0415
+
+    loaded = load_model(model)
+    prompt = prompt_for(loaded)
+    evaluation = Evaluation(
+        Partitioned(words(families) or list(FAMILIES), questions, prompt, seed=seed),
+        loaded,
+        tuple(numbers(agents)),
+        regimes_of(words(regimes), numbers(budgets), has_preamble=bool(prompt.prefix)),
+        tuple(words(methods)),
+    )
+    _run(evaluation, out, as_json=as_json)
+
+
+@evals.command()
+def hotpotqa(
+    *,
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data", exists=True, dir_okay=False, help="A file in HotpotQA's own format."
+        ),
+    ],
+    out: OutOption,
+    model: ModelOption = "smollm2",
+    agents: AgentsOption = "2",
+    questions: Annotated[
+        int | None, typer.Option("--questions", min=1, help="The first so many; all of them.")
+    ] = None,
+    distractors: Annotated[
+        int, typer.Option("--distractors", min=0, help="Paragraphs beside the supporting ones.")
+    ] = 0,
+    regimes: RegimesOption = PLAIN_REGIME,
+    budgets: BudgetsOption = "0",
+    methods: MethodsOption = METHODS,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask HotpotQA's bridge questions, the paragraphs spread over several agents.
+
+    Scored by the official metric: exact match, and F1 of words.
+    """
+    from latentcrdt.evals.evaluate import Evaluation  # noqa: PLC0415  # see above
+    from latentcrdt.evals.hotpotqa import HotpotQA  # noqa: PLC0415
+    from latentcrdt.evals.hotpotqa.prompt import prompt_for  # noqa: PLC0415
+    from latentcrdt.evals.matrix import regimes as regimes_of  # noqa: PLC0415
+    from latentcrdt.evals.models import load_model  # noqa: PLC0415
+
+    loaded = load_model(model)
+    evaluation = Evaluation(
+        HotpotQA(
+            data, prompt_for(loaded.tokenizer), max_questions=questions, distractors=distractors
+        ),
+        loaded,
+        tuple(numbers(agents)),
+        regimes_of(words(regimes), numbers(budgets)),
+        tuple(words(methods)),
+    )
+    _run(evaluation, out, as_json=as_json)
+
+
+@evals.command()
+def report(
+    run: RunArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", file_okay=False, help="Where; by default RUN."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the report of a run, finished or not, from its answers."""
+    from latentcrdt.evals.report.files import write_report  # noqa: PLC0415  # see above
+    from latentcrdt.evals.report.summarise import summarise  # noqa: PLC0415
+
+    summary = summarise(run)
+    write_report(summary, out or run)
+    _print(summary, out or run, as_json=as_json)
+
+
+@evals.command()
+def diff(first: RunArgument, second: RunArgument, as_json: JsonOption = False) -> None:
+    """Compare two runs: which answers differ, which receipts, and where first.
+
+    Ends with status 1 when they differ.
+    """
+    from latentcrdt.evals.diff import diff_runs  # noqa: PLC0415  # see above
+
+    found = diff_runs(first, second)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        print_diff(found)
+    if not found.is_empty:
+        raise typer.Exit(1)
+
+
+def _run(evaluation: Evaluation, out: Path, *, as_json: bool) -> None:
+    with counting("answers") as on_progress:
+        summary = evaluation.run(out, on_progress=on_progress)
+    _print(summary, out, as_json=as_json)
+
+
+def _print(summary: Summary, out: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(summary))
+        return
+    table = Table("k", "regime", "n", "method", box=None, pad_edge=False)
+    for name in (summary.metric, "95 %", "bytes", "first token, ms"):
+        table.add_column(name, justify="right")
+    for cell in summary.cells:
+        for m in cell.methods:
+            table.add_row(
+                str(cell.num_agents),
+                cell.regime,
+                str(cell.num_questions),
+                m.method,
+                f"{m.accuracy:.3f}",
+                f"{m.interval.low:.3f} to {m.interval.high:.3f}",
+                f"{m.bytes_moved:.0f}",
+                f"{1e3 * m.first_token_s:.1f}",
+            )
+    console().print(table)
+    console().print(f"report: {out / 'report.md'}", markup=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Benchmarks: what a merge is worth to the agent that decodes from it."""
