@@ -6,7 +6,7 @@ weights that were found, which any replica applies. So a search is no render opt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 GRID = (0.3, 0.4, 0.5, 0.6, 0.7)
@@ -34,8 +34,8 @@ SEARCHES: dict[str, Search] = {
     )
 }
 
-Objective = Callable[[str, Mapping[str, float]], float]
-"""What is made as small as possible: of a strategy's name and parameters."""
+Objective = Callable[[str, Sequence[Mapping[str, float]]], Sequence[float]]
+"""What is made as small as possible, of a strategy's name and sets of parameters: a value each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +55,21 @@ def search(wanted: Search, num_layers: int, objective: Objective) -> Found:
     layers from the last to the first, each taking its best weight with the others held; a whole
     grid of 5^L would take for ever.
     """
-    trials = [
-        ({"weight": weight}, objective(wanted.strategy, {"weight": weight})) for weight in GRID
-    ]
-    best, least = min(trials, key=lambda trial: trial[1])
+    trials: list[dict[str, float]] = [{"weight": weight} for weight in GRID]
+    best, least = _first_of_least(trials, objective(wanted.strategy, trials))
     num_trials = len(trials)
     if wanted.by_layer:
         for layer in reversed(range(num_layers)):
-            for weight in GRID:
-                candidate = {**best, f"weight-{layer}": weight}
-                value = objective(wanted.strategy, candidate)
-                num_trials += 1
-                if value < least:
-                    best, least = candidate, value
+            trials = [{**best, f"weight-{layer}": weight} for weight in GRID]
+            found, value = _first_of_least(trials, objective(wanted.strategy, trials))
+            num_trials += len(trials)
+            if value < least:
+                best, least = found, value
     return Found(wanted.strategy, best, least, num_trials)
+
+
+def _first_of_least(
+    trials: list[dict[str, float]], values: Sequence[float]
+) -> tuple[dict[str, float], float]:
+    least = min(values)
+    return trials[list(values).index(least)], least

@@ -99,6 +99,8 @@ def test_a_second_run_is_the_same_run(tiny, finished, tmp_path):
 
 
 def test_an_unknown_method_is_refused_before_anything_is_stored(tiny, tmp_path):
-    with pytest.raises(InvalidRequestError, match="expected one of .*'canonical'.* got 'cannonical'"):
+    with pytest.raises(
+        InvalidRequestError, match="expected one of .*'canonical'.* got 'cannonical'"
+    ):
         evaluation(tiny, methods=("cannonical",)).run(tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -172,7 +172,9 @@ def test_the_sigmoid_is_the_nearest_double() -> None:
 
 class TestSearch:
     def test_one_weight_is_the_best_of_the_grid(self) -> None:
-        found = search(SEARCHES["weight-search"], LAYERS, lambda _, p: abs(p["weight"] - 0.61))
+        found = search(
+            SEARCHES["weight-search"], LAYERS, lambda _, t: [abs(p["weight"] - 0.61) for p in t]
+        )
         assert found.strategy == "uniform-average"
         assert found.parameters == {"weight": 0.6}
         assert found.num_trials == len(GRID)
@@ -180,8 +182,11 @@ class TestSearch:
     def test_layers_get_weights_of_their_own(self) -> None:
         wanted = {"weight-0": 0.3, "weight-1": 0.7, "weight-2": 0.5, "weight-3": 0.4}
 
-        def objective(_: str, given: Any) -> float:
-            return sum(abs(given.get(n, given["weight"]) - w) for n, w in wanted.items())
+        def objective(_: str, trials: Any) -> list[float]:
+            return [
+                sum(abs(given.get(n, given["weight"]) - w) for n, w in wanted.items())
+                for given in trials
+            ]
 
         found = search(SEARCHES["layer-weight-search"], LAYERS, objective)
         resolved = {n: found.parameters.get(n, found.parameters["weight"]) for n in wanted}
@@ -190,5 +195,7 @@ class TestSearch:
         strategy_named(found.strategy).parameters(found.parameters, 2)
 
     def test_of_equals_the_first_tried_is_taken(self) -> None:
-        found = search(SEARCHES["late-v-slerp-search"], LAYERS, lambda *_: 0.0)
+        found = search(
+            SEARCHES["late-v-slerp-search"], LAYERS, lambda _, trials: [0.0 for _ in trials]
+        )
         assert found.parameters == {"weight": GRID[0]}
