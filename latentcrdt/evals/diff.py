@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from latentcrdt.evals.manifest import read_manifest
 from latentcrdt.evals.record import Key, Record
-from latentcrdt.evals.run_directory import read_manifest, read_receipts, read_records
+from latentcrdt.evals.run_directory import read_receipts, read_records
 
 ABSENT = "(absent)"
 """What stands for a member that one document has and the other has not."""

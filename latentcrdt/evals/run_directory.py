@@ -14,17 +14,15 @@ A receipt and a timing are written before the record that they belong to: what h
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from latentcrdt.client.atomic_file import replacing
 from latentcrdt.core.encoding import digest
-from latentcrdt.errors import InvalidRequestError, MalformedError
 from latentcrdt.evals.append_file import AppendFile, read_lines
+from latentcrdt.evals.manifest import begin_run
 from latentcrdt.evals.record import (
     Key,
     Record,
@@ -35,15 +33,7 @@ from latentcrdt.evals.record import (
 )
 from latentcrdt.store.lock import hold_lock
 
-MANIFEST, ANSWERS, RECEIPTS, TIMINGS = (
-    "manifest.json",
-    "answers.jsonl",
-    "receipts.jsonl",
-    "timings.jsonl",
-)
-
-FORMAT = 1
-"""Version of the layout and of the lines."""
+ANSWERS, RECEIPTS, TIMINGS = "answers.jsonl", "receipts.jsonl", "timings.jsonl"
 
 
 class RunDirectory:
@@ -59,7 +49,7 @@ class RunDirectory:
         path.mkdir(parents=True, exist_ok=True)
         with ExitStack() as opened:
             opened.enter_context(hold_lock(path / ".lock"))
-            _begin(path, settings, session)
+            begin_run(path, settings, session)
             self._answers = opened.enter_context(AppendFile(path / ANSWERS))
             self._receipts = opened.enter_context(AppendFile(path / RECEIPTS))
             self._timings = opened.enter_context(AppendFile(path / TIMINGS))
@@ -98,21 +88,6 @@ class RunDirectory:
         self._opened.__exit__(kind, error, trace)
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Return the manifest of a run. Raises InvalidRequestError where there is none."""
-    file = path / MANIFEST
-    if not file.is_file():
-        raise InvalidRequestError(f"{path}: expected the directory of a run, found no {MANIFEST}")
-    try:
-        document = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise MalformedError(f"{file}: expected JSON: {error}") from error
-    found = document.get("format") if isinstance(document, dict) else None
-    if found != FORMAT:
-        raise MalformedError(f"{file}: expected a manifest of format {FORMAT}, got {found!r:.80}")
-    return dict(document)
-
-
 def read_records(path: Path) -> Iterator[Record]:
     """Yield the answers of a run in the order in which they were made."""
     for number, line in enumerate(read_lines(path / ANSWERS), start=1):
@@ -131,24 +106,3 @@ def read_timings(path: Path) -> dict[Key, Timing]:
 def read_receipts(path: Path) -> dict[str, Any]:
     """Return the receipts of a run by digest."""
     return {digest(line).hex(): json.loads(line) for line in read_lines(path / RECEIPTS)}
-
-
-def _begin(path: Path, settings: Mapping[str, Any], session: Mapping[str, Any]) -> None:
-    """Write the manifest, or note one more session in it."""
-    wanted = json.loads(to_line(settings))  # as it will be read: tuples are lists
-    sessions: list[Any] = []
-    if (path / MANIFEST).exists():
-        found = read_manifest(path)
-        sessions = found["sessions"]
-        for name in sorted({*wanted, *found["settings"]}):
-            was, now = found["settings"].get(name), wanted.get(name)
-            if was != now:
-                raise InvalidRequestError(
-                    f"{path} holds another run: {name} was {was!r:.200} and is now {now!r:.200}",
-                    setting=name,
-                )
-    elif os.listdir(path) not in ([], [".lock"]):  # noqa: PTH208  # names alone are wanted
-        raise InvalidRequestError(f"{path}: expected an empty directory or one that holds a run")
-    document = {"format": FORMAT, "settings": wanted, "sessions": [*sessions, session]}
-    with replacing(path / MANIFEST) as file:
-        file.write(json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n")

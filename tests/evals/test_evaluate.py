@@ -10,10 +10,11 @@ from latentcrdt.agents.regime import Regime, Rows
 from latentcrdt.errors import InvalidRequestError
 from latentcrdt.evals.diff import diff_runs
 from latentcrdt.evals.evaluate import Evaluation
+from latentcrdt.evals.manifest import read_manifest
 from latentcrdt.evals.models import LoadedModel
 from latentcrdt.evals.partitioned import COMPLETION, FAMILIES
 from latentcrdt.evals.partitioned.benchmark import Partitioned
-from latentcrdt.evals.run_directory import read_manifest, read_receipts, read_records
+from latentcrdt.evals.run_directory import read_receipts, read_records
 from tests.hf.tiny_models import make_model
 from tests.hf.tiny_tokenizer import make_tokenizer
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from latentcrdt.core.encoding import digest
 from latentcrdt.errors import InvalidRequestError, MalformedError, StoreFailedError
+from latentcrdt.evals.manifest import read_manifest
 from latentcrdt.evals.run_directory import (
     RunDirectory,
-    read_manifest,
     read_receipts,
     read_records,
     read_timings,

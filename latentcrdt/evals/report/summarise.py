@@ -10,6 +10,7 @@ from statistics import fmean, median
 from typing import TypeAlias
 
 from latentcrdt.errors import InvalidRequestError
+from latentcrdt.evals.manifest import read_manifest
 from latentcrdt.evals.record import Key, Record, Timing
 from latentcrdt.evals.report.summary import (
     CellSummary,
@@ -18,7 +19,7 @@ from latentcrdt.evals.report.summary import (
     Orders,
     Summary,
 )
-from latentcrdt.evals.run_directory import read_manifest, read_records, read_timings
+from latentcrdt.evals.run_directory import read_records, read_timings
 from latentcrdt.evals.statistics import mcnemar, paired_difference, wilson
 from latentcrdt.evals.statistics.holm import holm
 
