@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.cache_utils import DynamicSlidingWindowLayer
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from latentcrdt.errors import InvalidRequestError
 from latentcrdt.evals.confluence.battery import Pair
@@ -102,11 +102,7 @@ def behind(model: PreTrainedModel, forked: Fork, candidates: list[Rows]) -> Dyna
             )
             for part, old in ((0, prefix.keys), (1, prefix.values))
         )
-        # A layer that is not initialised would drop its rows, silently, at the first update.
-        layer.lazy_initialization(keys, values)
-        layer.keys, layer.values = keys, values
-        if isinstance(layer, DynamicSlidingWindowLayer):
-            layer.cumulative_length = forked.num_tokens
+        _fill(layer, keys, values, forked.num_tokens)
     return cache
 
 
@@ -135,10 +131,7 @@ def _branch_rows(
     for layer, old in zip(plain_layers(cache), plain_layers(prefix), strict=True):
         assert old.keys is not None
         assert old.values is not None
-        layer.lazy_initialization(old.keys, old.values)
-        layer.keys, layer.values = old.keys.clone(), old.values.clone()
-        if isinstance(layer, DynamicSlidingWindowLayer):
-            layer.cumulative_length = position
+        _fill(layer, old.keys.clone(), old.values.clone(), position)
     prefill(model, token_ids, position=position, cache=cache)
     rows = []
     for layer in plain_layers(cache):
@@ -149,6 +142,17 @@ def _branch_rows(
         ]
         rows.append((pair[0], pair[1]))
     return rows
+
+
+def _fill(layer: DynamicLayer, keys: torch.Tensor, values: torch.Tensor, num_tokens: int) -> None:
+    """Make ``[B, H, T, D]`` what a layer holds of so many tokens; a sliding one, the last."""
+    # A layer that is not initialised would drop its rows, silently, at the first update.
+    layer.lazy_initialization(keys, values)
+    if isinstance(layer, DynamicSlidingWindowLayer):
+        kept = layer.sliding_window - 1
+        keys, values = keys[:, :, -kept:], values[:, :, -kept:]
+        layer.cumulative_length = num_tokens
+    layer.keys, layer.values = keys, values
 
 
 def _stack(candidates: list[Rows], layer: int, part: int, like: torch.Tensor) -> torch.Tensor:

@@ -17,6 +17,7 @@ from latentcrdt.evals.confluence.record import Record, read_records, record_line
 from latentcrdt.evals.manifest import begin_run
 from latentcrdt.evals.models import LoadedModel
 from latentcrdt.evals.provenance import package_versions, session_facts
+from latentcrdt.hf.model_id import model_id
 from latentcrdt.store.lock import hold_lock
 
 RECORDS = "records.jsonl"
@@ -49,11 +50,13 @@ class Confluence:
         another process is at it.
         """
         directory.mkdir(parents=True, exist_ok=True)
+        config = self.model.model.config.get_text_config()
         settings = {
             "benchmark": "confluence",
             "model": self.model.name,
-            "model_id": self.model.model_id,
-            "layers": self.model.model.config.get_text_config().num_hidden_layers,
+            # Not by a contract: nothing is moved here, so models that cannot move are welcome.
+            "model_id": model_id(self.model.model, config.model_type),
+            "layers": config.num_hidden_layers,
             "paddings": list(self.paddings),
             "probes": list(PROBES),
             "searches": list(self.searches),
