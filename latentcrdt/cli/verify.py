@@ -15,6 +15,7 @@ from latentcrdt.client import Client
 from latentcrdt.client.mapped_file import map_file
 from latentcrdt.core.claims import ClaimedPlan, parse_document, read_receipt
 from latentcrdt.core.container import FRAGMENT_MAGIC, RENDER_MAGIC
+from latentcrdt.core.derived_receipt import derivation_document, read_derivation, split_document
 from latentcrdt.core.digester import RunDigester
 from latentcrdt.core.documents import header_document, plan_document
 from latentcrdt.core.encoding import Hasher
@@ -131,7 +132,7 @@ def _verify_receipt(
 ) -> tuple[dict[str, Any], str]:
     from latentcrdt.render.proof import prove  # noqa: PLC0415 - as above
 
-    document = parse_document(file.read_bytes())
+    document, further = split_document(parse_document(file.read_bytes()))
     claimed = ClaimedPlan.of(document)
     wanted = dict.fromkeys((*claimed.prefixes, *claimed.order))
     if folder is not None:
@@ -147,5 +148,18 @@ def _verify_receipt(
         f"receipt of render {receipt.plan.render_id}: rendered again from {len(wanted)} fragments, "
         f"in {order} order, equal in all {num_sections} sections"
     )
-    plan = plan_document(receipt.plan)
-    return {"kind": "receipt", "order": order, "sections": num_sections, **plan}, summary
+    proven = {
+        "kind": "receipt",
+        "order": order,
+        "sections": num_sections,
+        **plan_document(receipt.plan),
+    }
+    if further is None:
+        return proven, summary
+    derivation, fragment_id = read_derivation(further, receipt.plan)
+    made = f"{derivation.operation} {derivation.method}"
+    proven |= {"derivation": derivation_document(derivation), "derived": str(fragment_id)}
+    return proven, (
+        f"{summary}\nderived fragment {fragment_id}: its derivation ({made}) is of this render; "
+        f"whether that made this fragment needs the model to verify"
+    )

@@ -17,6 +17,7 @@ from latentcrdt.client.answers import retry_delay
 from latentcrdt.client.blocking import EVERYTHING
 from latentcrdt.client.body import FragmentBody, Progress
 from latentcrdt.client.calls import Call
+from latentcrdt.client.derived_flows import check_repair_options, repair_render
 from latentcrdt.client.flows import Download, Flow, Step, Work
 from latentcrdt.client.fragment_cache import FragmentCache
 from latentcrdt.client.local_flows import Sources, render_locally
@@ -31,6 +32,7 @@ from latentcrdt.client.wire import (
     connection_errors,
     head_of,
 )
+from latentcrdt.core.derived import Derived, Repair
 from latentcrdt.core.documents import PlanDocument, ReceiptDocument
 from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
@@ -151,15 +153,37 @@ class AsyncClient:
         verify: bool = True,
         held: Mapping[FragmentId, Fragment] | None = None,
         previous: Render | None = None,
+        repair: Repair | None = None,
         on_progress: Progress | None = None,
     ) -> Render:
         """Return the render of a state; as `Client.render`."""
+        if repair is not None:
+            check_repair_options(where, previous)
+            derived = await self.repair(name, repair, query, held=held, on_progress=on_progress)
+            return derived.render
         state, limits = StateName(name), self._settings.limits
         sources = Sources(held or {}, self._cache, previous)
         if where == "client" or (where is None and sources.make_it_cheaper_here(query)):
             flow = render_locally(state, query, limits, on_progress, sources)
         else:
             flow = flows.render_remotely(state, query, limits, on_progress, verify=verify)
+        return await self._run(flow)
+
+    async def repair(
+        self,
+        name: str,
+        repair: Repair,
+        query: RenderQuery = EVERYTHING,
+        *,
+        held: Mapping[FragmentId, Fragment] | None = None,
+        on_progress: Progress | None = None,
+    ) -> Derived:
+        """Return a render whose rows a model computed again in part; as `Client.repair`."""
+        sources = Sources(held or {}, self._cache, None)
+        limits = self._settings.limits
+        flow = repair_render(
+            StateName(name), query, limits, on_progress, sources=sources, repair=repair
+        )
         return await self._run(flow)
 
     async def roots(self, known: Digest | None = None) -> Roots | Cursor:

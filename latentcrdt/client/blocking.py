@@ -15,6 +15,7 @@ from latentcrdt.client import calls, flows, sync_calls
 from latentcrdt.client.answers import retry_delay
 from latentcrdt.client.body import FragmentBody, Progress
 from latentcrdt.client.calls import Call
+from latentcrdt.client.derived_flows import check_repair_options, repair_render
 from latentcrdt.client.direct import DirectConnections, is_reached_directly
 from latentcrdt.client.flows import Download, Flow, Step, Work
 from latentcrdt.client.fragment_cache import FragmentCache
@@ -31,6 +32,7 @@ from latentcrdt.client.wire import (
     connection_errors,
     head_of,
 )
+from latentcrdt.core.derived import Derived, Repair
 from latentcrdt.core.documents import PlanDocument, ReceiptDocument
 from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
@@ -157,6 +159,7 @@ class Client:
         verify: bool = True,
         held: Mapping[FragmentId, Fragment] | None = None,
         previous: Render | None = None,
+        repair: Repair | None = None,
         on_progress: Progress | None = None,
     ) -> Render:
         """Return the render of a state: the same bytes, wherever it is made.
@@ -166,14 +169,42 @@ class Client:
         ``verify``, compares every digest with the receipt. ``client`` fetches the fragments (but
         those ``held``: verified ones), checks ids, order and render id, and renders here. What a
         ``previous`` render of the same class holds is neither fetched nor turned again; that
-        render is believed, and `Reuse` says what it gave.
+        render is believed, and `Reuse` says what it gave. With a ``repair`` it is the render that
+        `repair` returns, which is never made by the server.
         """
+        if repair is not None:
+            check_repair_options(where, previous)
+            derived = self.repair(name, repair, query, held=held, on_progress=on_progress)
+            return derived.render
         state, limits = StateName(name), self._settings.limits
         sources = Sources(held or {}, self._cache, previous)
         if where == "client" or (where is None and sources.make_it_cheaper_here(query)):
             flow = render_locally(state, query, limits, on_progress, sources)
         else:
             flow = flows.render_remotely(state, query, limits, on_progress, verify=verify)
+        return self._run(flow)
+
+    def repair(
+        self,
+        name: str,
+        repair: Repair,
+        query: RenderQuery = EVERYTHING,
+        *,
+        held: Mapping[FragmentId, Fragment] | None = None,
+        on_progress: Progress | None = None,
+    ) -> Derived:
+        """Return a render whose rows a model computed again in part, and what it was made of.
+
+        The result is named by what it is made of. If a replica of the server made it before, it is
+        fetched; otherwise it is made here, from the fragments (but those ``held``), and left for
+        others, unless the server refuses that. Of several results of several machines everyone
+        takes the one with the smallest id. Raises what the repair raises.
+        """
+        sources = Sources(held or {}, self._cache, None)
+        limits = self._settings.limits
+        flow = repair_render(
+            StateName(name), query, limits, on_progress, sources=sources, repair=repair
+        )
         return self._run(flow)
 
     def roots(self, known: Digest | None = None) -> Roots | Cursor:

@@ -22,6 +22,7 @@ from latentcrdt.core.container import FRAGMENT_MAGIC, PREAMBLE_BYTES, read_pream
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
+from latentcrdt.core.plan import RenderPlan
 from latentcrdt.core.query import RenderQuery
 from latentcrdt.core.rendered import Render
 from latentcrdt.core.reuse import Reuse
@@ -63,7 +64,7 @@ def render_locally(
     announced = AnnouncedPlan.read((yield from ask(calls.plan(name, query))))
     needed = dict.fromkeys((*announced.prefixes, *announced.order))
     previous = sources.previous
-    fetcher = _Fetcher(sources, limits, on_progress)
+    fetcher = Fetcher(sources, limits, on_progress)
     seen = set() if previous is None else set(_ids(previous))
     yield from fetcher.fetch(i for i in needed if i not in seen)
     headers = {}
@@ -76,17 +77,29 @@ def render_locally(
     if previous is not None:
         yield from fetcher.fetch(Reuse(plan, previous.plan).lacking)
     if query.order is None:
-        layer = plan.geometry.key_layer
-        sections = {}
-        for fragment_id in announced.order:
-            fragment = fetcher.fragments.get(fragment_id)
-            sections[fragment_id] = (
-                (yield from fetch_layer(headers[fragment_id], layer))
-                if fragment is None
-                else fragment.keys(layer)
-            )
-        yield from ask(Work(lambda: check_order(plan, sections)))
+        yield from order_checked(plan, headers, fetcher.fragments)
     return (yield from ask(Work(lambda: render_here(plan, fetcher.fragments, previous))))
+
+
+def order_checked(
+    plan: RenderPlan,
+    headers: Mapping[FragmentId, FragmentHeader],
+    held: Mapping[FragmentId, Fragment],
+) -> Flow[None]:
+    """Raise UnexpectedAnswerError unless a plan's order is canonical.
+
+    Of a fragment that is not held, the layer that its sort key is computed from is fetched.
+    """
+    layer = plan.geometry.key_layer
+    sections = {}
+    for placement in plan.placements:
+        fragment = held.get(placement.fragment_id)
+        sections[placement.fragment_id] = (
+            (yield from fetch_layer(headers[placement.fragment_id], layer))
+            if fragment is None
+            else fragment.keys(layer)
+        )
+    yield from ask(Work(lambda: check_order(plan, sections)))
 
 
 def fetch_header(fragment_id: FragmentId) -> Flow[FragmentHeader]:
@@ -117,7 +130,7 @@ def fetch_layer(header: FragmentHeader, layer: int) -> Flow[memoryview]:
     return (yield from ask(Download(path, receiver, OCTETS_TYPE, params)))
 
 
-class _Fetcher:
+class Fetcher:
     """The whole fragments of one render, and how many bytes they took."""
 
     def __init__(self, sources: Sources, limits: Limits, on_progress: Progress | None) -> None:
@@ -128,13 +141,18 @@ class _Fetcher:
         self._meter = Meter(on_progress)
         self._done = 0
 
+    def look_up(self, ids: Iterable[FragmentId]) -> Flow[list[FragmentId]]:
+        """Take what the cache holds; return the ids of those that would have to be fetched."""
+        lacking = [i for i in ids if i not in self.fragments]
+        if self._cache is None:
+            return lacking
+        found = yield from ask(Work(partial(_look_up, self._cache, lacking)))
+        self.fragments |= found
+        return [i for i in lacking if i not in found]
+
     def fetch(self, ids: Iterable[FragmentId]) -> Flow[None]:
         """Fetch those that are not here yet, verified while they arrive."""
-        lacking = [i for i in ids if i not in self.fragments]
-        if self._cache is not None:
-            found = yield from ask(Work(partial(_look_up, self._cache, lacking)))
-            self.fragments |= found
-            lacking = [i for i in lacking if i not in found]
+        lacking = yield from self.look_up(ids)
         if self._is_watched:
             for fragment_id in lacking:
                 self._meter.total += yield from ask(calls.fragment_bytes(fragment_id))

@@ -8,7 +8,7 @@ wants the same rows computes the name and finds them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,6 +59,15 @@ class Derived:
         """The derived fragment."""
         return self.render.plan.placements[0].fragment_id
 
+    @property
+    def companion(self) -> StateName:
+        """The state in which the derived fragment is kept, where it is shared."""
+        return companion_of(self.derivation)
+
+    def receipt(self, base: Receipt) -> DerivedReceipt:
+        """Return the receipt, given that of ``source``."""
+        return DerivedReceipt(base, self.derivation, self.fragment_id)
+
 
 @dataclass(frozen=True, slots=True)
 class DerivedReceipt:
@@ -95,17 +104,17 @@ def check_repairable(plan: RenderPlan) -> None:
         )
 
 
-def chosen_of(
-    plan: RenderPlan, headers: Sequence[FragmentHeader], token_bytes: bytes | None
-) -> FragmentHeader | None:
-    """Return the header that stands for a derivation of this plan among a companion's members.
+def stands_for(
+    derived: FragmentHeader, plan: RenderPlan, headers: Mapping[FragmentId, FragmentHeader]
+) -> bool:
+    """Return whether a member of a companion state may be what a derivation of the plan made.
 
-    Two machines may have made different bytes, since model runs differ between them: everyone
-    takes the smallest fragment id, so all come to the same one. A member of another shape, or of
-    other tokens, is none of this derivation and is passed over.
+    It has the plan's class, place and tokens; that it has the right rows, only the model can tell.
+    Of several such members everyone takes the one with the smallest id: model runs differ between
+    machines, so there may be several, and all come to the same one.
     """
-    fitting = [h for h in headers if _mismatch(plan, h, token_bytes) is None]
-    return min(fitting, key=lambda header: header.fragment_id, default=None)
+    joined = joined_token_bytes(headers[p.fragment_id] for p in plan.placements)
+    return _mismatch(plan, derived) is None and joined in (None, derived.token_bytes)
 
 
 def place_derived(
@@ -116,7 +125,7 @@ def place_derived(
     Raises IncompatibleFragmentsError unless the fragment has the class and place of what it is to
     stand for.
     """
-    wrong = _mismatch(plan, derived, None)
+    wrong = _mismatch(plan, derived)
     if wrong is not None:
         raise IncompatibleFragmentsError(
             f"derived fragment {derived.fragment_id}: {wrong}", id=str(derived.fragment_id)
@@ -130,7 +139,7 @@ def joined_token_bytes(headers: Iterable[FragmentHeader]) -> bytes | None:
     return None if None in parts else b"".join(part for part in parts if part is not None)
 
 
-def _mismatch(plan: RenderPlan, derived: FragmentHeader, token_bytes: bytes | None) -> str | None:
+def _mismatch(plan: RenderPlan, derived: FragmentHeader) -> str | None:
     """Return how a header differs from one that a derivation of the plan makes, or None."""
     prefix = plan.prefixes[-1].fragment_id if plan.prefixes else None
     pairs: dict[str, tuple[object, object]] = {
@@ -139,8 +148,6 @@ def _mismatch(plan: RenderPlan, derived: FragmentHeader, token_bytes: bytes | No
         "start": (plan.base, derived.start),
         "stop": (plan.next_position, derived.stop),
     }
-    if token_bytes is not None:
-        pairs["token ids"] = (token_bytes, derived.token_bytes)
     for name, (expected, actual) in pairs.items():
         if actual != expected:
             return f"expected the {name} {expected!s:.80} of the plan, got {actual!s:.80}"

@@ -13,13 +13,22 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.mutants import core, elsewhere, object_store, render, replication, server, store
+from scripts.mutants import (
+    core,
+    elsewhere,
+    object_store,
+    render,
+    repair,
+    replication,
+    server,
+    store,
+)
 from scripts.mutants.mutant import Mutant
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MUTANTS = tuple(
     mutant
-    for area in (core, render, store, object_store, replication, server, elsewhere)
+    for area in (core, render, store, object_store, replication, server, repair, elsewhere)
     for mutant in area.MUTANTS
 )
 

@@ -8,7 +8,7 @@ MUTANTS = (
     Mutant(
         "cached length of a sliding layer forgotten",
         "latentcrdt/hf/cache.py",
-        "layer.cumulative_length = render.plan.num_tokens",
+        "layer.cumulative_length = num_tokens",
         "pass",
         "tests/hf/test_decode.py tests/hf/test_oracle.py",
     ),
