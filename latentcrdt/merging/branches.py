@@ -18,7 +18,7 @@ from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.geometry import Geometry
 from latentcrdt.core.header import FragmentHeader, SectionDigests
 from latentcrdt.core.ids import Digest, FragmentId
-from latentcrdt.core.plan import RenderPlan
+from latentcrdt.core.plan import Layout, RenderPlan
 from latentcrdt.errors import IncompatibleFragmentsError
 from latentcrdt.merging.exact_values import to_bits, to_values
 from latentcrdt.merging.strategies import strategy_named
@@ -110,14 +110,17 @@ class BranchMerge:
 
 
 def check_branches(plan: RenderPlan) -> None:
-    """Raise IncompatibleFragmentsError, naming the first misfit, unless all positions agree."""
+    """Raise IncompatibleFragmentsError, naming the first misfit, unless branches lie in one place.
+
+    The plan has to be that of layout ``parallel``, in which nothing is moved.
+    """
     first = plan.placements[0]
-    for placement in plan.placements[1:]:
-        if (placement.start, placement.seq_len) != (first.start, first.seq_len):
+    for placement in plan.placements:
+        if (placement.start, placement.seq_len, placement.delta) != (plan.base, first.seq_len, 0):
             raise IncompatibleFragmentsError(
-                f"merge: expected branches of equal positions; {first.fragment_id} has "
-                f"{first.seq_len} tokens from {first.start}, {placement.fragment_id} has "
-                f"{placement.seq_len} from {placement.start}",
+                f"merge: expected branches of {first.seq_len} tokens from {plan.base} in layout "
+                f"{Layout.PARALLEL}; {placement.fragment_id} has {placement.seq_len} from "
+                f"{placement.start}, placed at {placement.new_start}",
                 id=str(placement.fragment_id),
             )
 
