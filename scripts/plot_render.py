@@ -48,11 +48,11 @@ def main() -> None:
     by_size = [run(mb, 2, engines, runs) for mb in SIZES_MB]
     by_count = [run(FIXED_MB, n, engines, runs) for n in COUNTS]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
-    for i, what in enumerate((COPY, *engines)):
-        megabytes = [rows[i].num_bytes / 1e6 for rows in by_size]
-        seconds = [rows[i].seconds for rows in by_size]
+    for what in (COPY, *engines):
+        sized = [row for rows in by_size for row in rows if row.what == what]
+        megabytes, seconds = [r.num_bytes / 1e6 for r in sized], [r.seconds for r in sized]
         left.loglog(megabytes, [s * 1e3 for s in seconds], "o-", label=what)
-        counted = [rows[i].seconds for rows in by_count]
+        counted = [row.seconds for rows in by_count for row in rows if row.what == what]
         right.loglog(COUNTS, [s * 1e3 for s in counted], "o-", label=what)
         by_bytes, by_fragments = slope(megabytes, seconds), slope(COUNTS, counted)
         print(f"{what}: time grows as bytes^{by_bytes:.2f} and as fragments^{by_fragments:.2f}")

@@ -1,5 +1,6 @@
 """Client and AsyncClient: thin, over one set of pure calls and flows."""
 
+from latentcrdt.client.arriving import ArrivingRender
 from latentcrdt.client.asynchronous import AsyncClient
 from latentcrdt.client.blocking import Client
 from latentcrdt.client.body import Progress
@@ -7,6 +8,7 @@ from latentcrdt.client.fragment_cache import FragmentCache
 from latentcrdt.client.values import Member, PeerStatus, PushResult, StateListing, StateSummary
 
 __all__ = [
+    "ArrivingRender",
     "AsyncClient",
     "Client",
     "FragmentCache",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing, closing
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -14,7 +15,8 @@ import stamina
 
 from latentcrdt.client import calls, flows, sync_calls
 from latentcrdt.client.answers import retry_delay
-from latentcrdt.client.blocking import EVERYTHING
+from latentcrdt.client.arriving import ArrivingRender
+from latentcrdt.client.blocking import EVERYTHING, Client
 from latentcrdt.client.body import FragmentBody, Progress
 from latentcrdt.client.calls import Call
 from latentcrdt.client.derived_flows import check_repair_options, repair_render
@@ -86,6 +88,8 @@ class AsyncClient:
             max_render_bytes,
         )
         self._http = httpx2.AsyncClient(**self._settings.http_options())
+        self._blocking: Client | None = None
+        """For what arrives in a thread; made when it is first needed."""
 
     async def states(self) -> list[StateSummary]:
         """Return the names, roots and sizes of all states."""
@@ -107,7 +111,8 @@ class AsyncClient:
         self, name: str, fragment: Fragment | Path | str, *, on_progress: Progress | None = None
     ) -> PushResult:
         """Make a fragment a member of a state; as `Client.push`."""
-        return await self._run(flows.push(StateName(name), fragment, on_progress))
+        flow = flows.push(StateName(name), fragment, on_progress, is_inviting=False)
+        return await self._run(flow)
 
     async def insert(self, name: str, fragment_id: FragmentId) -> bool:
         """Make a fragment that the server holds a member; return whether the state grew."""
@@ -169,6 +174,18 @@ class AsyncClient:
             flow = flows.render_remotely(state, query, limits, on_progress, verify=verify)
         return await self._run(flow)
 
+    async def render_layers(
+        self, name: str, query: RenderQuery = EVERYTHING, *, verify: bool = True
+    ) -> ArrivingRender:
+        """Return the render of a state while it still arrives; as `Client.render_layers`.
+
+        Whoever takes its layers waits for them: let the model run in a worker thread. They arrive
+        in a thread, too, over connections of a `Client`.
+        """
+        if self._blocking is None:
+            self._blocking = Client(**asdict(self._settings))
+        return await asyncio.to_thread(self._blocking.render_layers, name, query, verify=verify)
+
     async def repair(
         self,
         name: str,
@@ -208,6 +225,8 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close the connections."""
+        if self._blocking is not None:
+            self._blocking.close()
         await self._http.aclose()
 
     async def __aenter__(self) -> Self:

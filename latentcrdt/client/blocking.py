@@ -13,6 +13,7 @@ import stamina
 
 from latentcrdt.client import calls, flows, sync_calls
 from latentcrdt.client.answers import retry_delay
+from latentcrdt.client.arriving import ArrivingRender
 from latentcrdt.client.body import FragmentBody, Progress
 from latentcrdt.client.calls import Call
 from latentcrdt.client.derived_flows import check_repair_options, repair_render
@@ -114,7 +115,10 @@ class Client:
 
         The body is sent only if the server lacks it. When this returns, the membership is durable.
         """
-        return self._run(flows.push(StateName(name), fragment, on_progress))
+        is_inviting = self._direct is not None and self._direct.is_inviting
+        return self._run(
+            flows.push(StateName(name), fragment, on_progress, is_inviting=is_inviting)
+        )
 
     def insert(self, name: str, fragment_id: FragmentId) -> bool:
         """Make a fragment that the server holds a member; return whether the state grew."""
@@ -183,6 +187,28 @@ class Client:
         else:
             flow = flows.render_remotely(state, query, limits, on_progress, verify=verify)
         return self._run(flow)
+
+    def render_layers(
+        self, name: str, query: RenderQuery = EVERYTHING, *, verify: bool = True
+    ) -> ArrivingRender:
+        """Return the render of a state while it still arrives from the server, layer by layer.
+
+        For `latentcrdt.hf.load_cache`: the model computes on the first layers while the others are
+        on their way. If ``verify``, every layer is compared with the receipt before it is given
+        out. Use it as a context manager; what goes wrong on the way is raised by the layer that it
+        keeps from coming.
+        """
+        state = StateName(name)
+        arriving = ArrivingRender(query, max_bytes=self._settings.max_render_bytes, verify=verify)
+        arriving.receive(lambda: self._run(flows.receive_layers(state, query, arriving)))
+        try:
+            plan = arriving.plan
+            if verify:
+                arriving.believe(self.receipt_for(name, plan, query))
+        except BaseException:
+            arriving.close()
+            raise
+        return arriving
 
     def repair(
         self,

@@ -25,8 +25,11 @@ class FragmentBody:
         self._parts = (memoryview(fragment.framing), fragment.body.cast("B"))
         self.num_bytes = sum(map(len, self._parts))
         self._meter = Meter(on_progress, self.num_bytes)
+        self.is_begun = False
+        """Whether any of it was ever asked for: not where the server had no use for it."""
 
     def __iter__(self) -> Iterator[memoryview]:
+        self.is_begun = True
         done = 0
         for part in self._parts:
             for start in range(0, len(part), SLICE_BYTES):

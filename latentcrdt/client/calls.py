@@ -91,8 +91,8 @@ def insert(name: StateName, fragment_id: FragmentId) -> Call[bool]:
     return Call("PUT", f"/v1/states/{name}/members/{fragment_id}", _read_created)
 
 
-def push(name: StateName, body: FragmentBody) -> Call[PushResult]:
-    """Send a fragment."""
+def push(name: StateName, body: FragmentBody, *, on_invitation: bool) -> Call[PushResult]:
+    """Send a fragment; ``on_invitation``: only once the server, shown the id, asks for it."""
 
     def read(answer: Answer) -> PushResult:
         document = read_json(answer)
@@ -102,7 +102,7 @@ def push(name: StateName, body: FragmentBody) -> Call[PushResult]:
             raise UnexpectedAnswerError(
                 f"pushed fragment {body.fragment_id}, got an acknowledgement of {stored}"
             )
-        return PushResult(stored, created, sent=True)
+        return PushResult(stored, created, sent=body.is_begun)
 
     headers = {
         "accept": JSON_TYPE,
@@ -110,6 +110,8 @@ def push(name: StateName, body: FragmentBody) -> Call[PushResult]:
         "content-length": str(body.num_bytes),
         "fragment-id": str(body.fragment_id),
     }
+    if on_invitation:
+        headers["expect"] = "100-continue"
     return Call("POST", f"/v1/states/{name}/fragments", read, headers=headers, body=body)
 
 

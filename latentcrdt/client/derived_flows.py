@@ -15,7 +15,7 @@ from latentcrdt.client.flows import Flow, Limits, Work, ask, push
 from latentcrdt.client.local_flows import Fetcher, Sources, fetch_header, order_checked
 from latentcrdt.client.local_render import AnnouncedPlan, plan_again
 from latentcrdt.client.values import StateListing
-from latentcrdt.core.derivation import Derivation
+from latentcrdt.core.derivation import Derivation, Operation
 from latentcrdt.core.derived import Derived, Repair, companion_of, stands_for
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
@@ -68,12 +68,12 @@ def repair_render(
     if query.order is None:
         yield from order_checked(plan, headers, fetcher.fragments)
     companion = companion_of(derivation)
-    derived_id = yield from find_derived(companion, plan, headers)
+    derived_id = yield from find_derived(companion, derivation.operation, plan, headers)
     if derived_id is None:
         yield from fetcher.fetch(needed)
         made = yield from ask(Work(partial(repair.apply, plan, fetcher.fragments)))
         fetcher.fragments[made.fragment_id] = made
-        derived_id = yield from _shared(companion, made, plan, headers)
+        derived_id = yield from _shared(companion, derivation.operation, made, plan, headers)
     yield from fetcher.fetch([*announced.prefixes, derived_id])
     derived = fetcher.fragments[derived_id]
     return (yield from ask(Work(partial(_render, plan, derivation, derived, fetcher.fragments))))
@@ -88,7 +88,10 @@ def check_repair_options(where: str | None, previous: Render | None) -> None:
 
 
 def find_derived(
-    companion: StateName, plan: RenderPlan, headers: Mapping[FragmentId, FragmentHeader]
+    companion: StateName,
+    operation: Operation,
+    plan: RenderPlan,
+    headers: Mapping[FragmentId, FragmentHeader],
 ) -> Flow[FragmentId | None]:
     """Return the member of a companion state that stands for the derivation, or None.
 
@@ -106,24 +109,25 @@ def find_derived(
             header = yield from fetch_header(member.fragment_id)
         except FragmentNotFoundError:
             continue  # listed, and retracted or found damaged since
-        if stands_for(header, plan, headers):
+        if stands_for(header, operation, plan, headers):
             return member.fragment_id
     return None
 
 
 def _shared(
     companion: StateName,
+    operation: Operation,
     made: Fragment,
     plan: RenderPlan,
     headers: Mapping[FragmentId, FragmentHeader],
 ) -> Flow[FragmentId]:
     """Leave a result in its companion state; return the one that everyone takes by now."""
     try:
-        yield from push(companion, made, None)
+        yield from push(companion, made, None, is_inviting=False)
     except NOT_SHARED as error:
         logger.info("derived fragment %s is not shared: %s", made.fragment_id, error)
         return made.fragment_id
-    found = yield from find_derived(companion, plan, headers)
+    found = yield from find_derived(companion, operation, plan, headers)
     return made.fragment_id if found is None else found
 
 

@@ -3,17 +3,17 @@
 The HTTP library copies what it sends and receives several times, on one thread. Here a body is
 handed to the socket where it lies, and an answer is read straight into the memory of its result,
 on a thread of its own, while the bytes before it are verified. Requests, their order, retries and
-errors are those of the other way; proxies and addresses that hold a password are left to it.
+errors are those of the other way; proxies and addresses that hold a password are left to it. A body
+whose head expects an invitation waits for one, unless it turns out that this server gives none.
 """
 
 from __future__ import annotations
 
+import http
 import http.client
 import selectors
-import ssl
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from queue import SimpleQueue
 from socket import SHUT_RDWR, socket
 from threading import Thread
@@ -24,6 +24,8 @@ import httpx2
 from latentcrdt.client.answers import Answer
 from latentcrdt.client.body import FragmentBody
 from latentcrdt.client.intake import Intake
+from latentcrdt.client.invitation import Word, hear
+from latentcrdt.client.sending import EXPECT, send_body, send_head, socket_errors
 from latentcrdt.client.wire import Settings, no_answer
 
 SCRATCH_BYTES = 256 * 2**10
@@ -52,20 +54,33 @@ class DirectConnections:
         self._settings = settings
         self._tls = httpx2.create_ssl_context() if url.scheme == "https" else None
         self._idle: deque[http.client.HTTPConnection] = deque()
+        self.is_inviting = self._tls is None
+        """Whether to ask before a body is sent: not where an early answer is not seen (TLS), nor
+        once this server has kept silent or refused to be asked."""
 
     def exchange(
         self, request: httpx2.Request, body: FragmentBody | None, intake: Intake[object]
     ) -> None:
         """Send a request and hand its answer to the intake; ConnectionFailedError."""
-        with _socket_errors(request):
+        if not self.is_inviting:
+            request.headers.pop(EXPECT, None)
+        with socket_errors(request):
             connection = self._take()
         try:
             sock: socket = connection.sock
-            with _socket_errors(request):
-                _send_head(connection, request)
-            is_sent = body is None or self._send_body(sock, request, body)
-            with _socket_errors(request):
+            with socket_errors(request):
+                send_head(connection, request)
+            is_sent = body is None or (
+                self._is_wanted(sock, request)
+                and send_body(sock, request, body, self._settings.timeout_s)
+            )
+            with socket_errors(request):
                 response = connection.getresponse()
+            if response.status == http.HTTPStatus.EXPECTATION_FAILED and EXPECT in request.headers:
+                connection.close()
+                self.is_inviting = False
+                self.exchange(request, body, intake)
+                return
             intake.begin(_head_of(response))
             _receive(response, sock, request, intake)
         except BaseException:
@@ -110,45 +125,18 @@ class DirectConnections:
         connection.sock.settimeout(self._settings.timeout_s)
         return connection
 
-    def _send_body(self, sock: socket, request: httpx2.Request, body: FragmentBody) -> bool:
-        """Send a body; return False if the server answered, or left, before its end."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
-            for piece in body:
-                with _socket_errors(request):
-                    try:
-                        if not _send_piece(sock, piece, selector, self._settings.timeout_s):
-                            return False
-                    except (ConnectionError, ssl.SSLError):
-                        # A server that refuses may close when it has said so.
-                        return False
-        return True
-
-
-def _send_head(connection: http.client.HTTPConnection, request: httpx2.Request) -> None:
-    target = request.url.raw_path.decode("ascii")
-    connection.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
-    for name, value in request.headers.raw:
-        connection.putheader(name.decode("ascii"), value)
-    connection.endheaders()
-
-
-def _send_piece(
-    sock: socket, piece: memoryview, selector: selectors.BaseSelector, timeout_s: float
-) -> bool:
-    """Send bytes; return False as soon as there is an answer to read."""
-    if isinstance(sock, ssl.SSLSocket):
-        # What TLS says on its own account is readable, too: an early answer is not seen.
-        sock.sendall(piece)
-        return True
-    while piece:
-        ready = selector.select(timeout_s)
-        if not ready:
-            raise TimeoutError(f"no byte was taken for {timeout_s:g} s")
-        if ready[0][1] & selectors.EVENT_READ:
-            return False
-        piece = piece[sock.send(piece) :]
-    return True
+    def _is_wanted(self, sock: socket, request: httpx2.Request) -> bool:
+        """Return whether to send the body that a head announced."""
+        if EXPECT not in request.headers:
+            return True
+        with socket_errors(request):
+            try:
+                word = hear(sock)
+            except ConnectionError:
+                return False  # whoever reads the answer will say so
+        if word is Word.SILENT:
+            self.is_inviting = False
+        return word is not Word.ANSWERED
 
 
 def _receive(
@@ -163,14 +151,14 @@ def _receive(
         if len(room) > PIECE_BYTES:
             is_over = not _receive_into(room, response, sock, request, intake)
         else:
-            with _socket_errors(request):
+            with socket_errors(request):
                 data = response.read1(SCRATCH_BYTES)
             is_over = not data
             if data:
                 intake.feed(data)
         if is_over:
             break
-    with _socket_errors(request):
+    with socket_errors(request):
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)
         response.read()  # nothing; but only now the connection may carry the next request
@@ -225,18 +213,6 @@ def _next(pieces: SimpleQueue[memoryview | Exception], request: httpx2.Request) 
     if isinstance(piece, Exception):
         raise no_answer(request, piece) from piece
     return piece
-
-
-@contextmanager
-def _socket_errors(request: httpx2.Request) -> Iterator[None]:
-    """Turn what a socket raises into ConnectionFailedError.
-
-    Not to be put around what others do: a receiver's file and a progress bar raise OSError, too.
-    """
-    try:
-        yield
-    except (OSError, http.client.HTTPException) as error:
-        raise no_answer(request, error) from error
 
 
 def _head_of(response: http.client.HTTPResponse) -> Answer:

@@ -14,11 +14,12 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from latentcrdt.client import calls
 from latentcrdt.client.answers import Answer
+from latentcrdt.client.arriving import ArrivingRender
 from latentcrdt.client.atomic_file import replacing, sync
 from latentcrdt.client.body import FragmentBody, Meter, Progress, open_fragment
 from latentcrdt.client.calls import FRAGMENT_TYPE, MAX_IDS_PER_CALL, RENDER_TYPE, Call
 from latentcrdt.client.intake import Receiver
-from latentcrdt.client.local_render import check_plan, pinned
+from latentcrdt.client.local_render import check_canonical, check_plan, pinned
 from latentcrdt.client.receivers import (
     FragmentFileReceiver,
     FragmentReceiver,
@@ -83,16 +84,22 @@ def ask(step: Call[T] | Download[T] | Work[T]) -> Flow[T]:
 
 
 def push(
-    name: StateName, source: Fragment | Path | str, on_progress: Progress | None
+    name: StateName,
+    source: Fragment | Path | str,
+    on_progress: Progress | None,
+    *,
+    is_inviting: bool,
 ) -> Flow[PushResult]:
     """Make a fragment a member, sending it only if the server lacks it.
 
-    The question costs one round trip and answers the whole push when the fragment is held. Small
-    fragments are sent at once.
+    What it costs when the fragment is held, or refused, is one round trip. ``is_inviting``: this
+    server says so to the head of the push itself, which then waits with its body; otherwise it is
+    asked by a call of its own. Small fragments are sent at once.
     """
     fragment = yield from ask(Work(lambda: open_fragment(source)))
     body = FragmentBody(fragment, on_progress)
-    if body.num_bytes >= ASK_FIRST_BYTES:
+    is_large = body.num_bytes >= ASK_FIRST_BYTES
+    if is_large and not is_inviting:
         try:
             created = yield from ask(calls.insert(name, body.fragment_id))
         except FragmentNotFoundError:
@@ -100,7 +107,10 @@ def push(
         else:
             body.finish_early()
             return PushResult(body.fragment_id, created, sent=False)
-    return (yield from ask(calls.push(name, body)))
+    result = yield from ask(calls.push(name, body, on_invitation=is_large and is_inviting))
+    if not result.sent:
+        body.finish_early()
+    return result
 
 
 def missing(ids: Sequence[FragmentId]) -> Flow[list[FragmentId]]:
@@ -204,12 +214,14 @@ def render_remotely(
     if verify:
         receipt = yield from receipt_for(name, render.plan, query)
         receipt.check(digests)
-        if query.order is None and not receipt.is_canonical:
-            raise UnexpectedAnswerError(
-                f"render {render.plan.render_id}: expected canonical order, got fragments whose "
-                f"sort keys do not ascend"
-            )
+        check_canonical(receipt, query)
     return render
+
+
+def receive_layers(name: StateName, query: RenderQuery, arriving: ArrivingRender) -> Flow[object]:
+    """Let the server render, and hand its layers on as they come."""
+    path = f"/v1/states/{name}/render"
+    return (yield from ask(Download(path, arriving.receiver, RENDER_TYPE, query.to_params())))
 
 
 def _named_render(document: ReceiptDocument) -> str:

@@ -16,6 +16,7 @@ from latentcrdt.core.ids import FragmentId, RenderId
 from latentcrdt.core.placement import canonical_order, place, starts_of, stride_of
 from latentcrdt.core.plan import LayerRange, RenderPlan
 from latentcrdt.core.query import RenderQuery
+from latentcrdt.core.receipt import Receipt
 from latentcrdt.core.rendered import Render
 from latentcrdt.errors import TooLargeError, UnexpectedAnswerError
 
@@ -74,6 +75,15 @@ def check_plan(plan: RenderPlan, query: RenderQuery) -> None:
         names = ", ".join(name for name, differ in differs.items() if differ)
         raise UnexpectedAnswerError(
             f"render {plan.render_id}: expected the {names} that was asked for, got another"
+        )
+
+
+def check_canonical(receipt: Receipt, query: RenderQuery) -> None:
+    """Raise UnexpectedAnswerError unless the order is that of the keys, or was asked for."""
+    if query.order is None and not receipt.is_canonical:
+        raise UnexpectedAnswerError(
+            f"render {receipt.plan.render_id}: expected canonical order, got fragments whose "
+            f"sort keys do not ascend"
         )
 
 

@@ -7,10 +7,10 @@ state accepts every fragment, and only a render asks which class is meant.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Protocol, TypeVar
 
 from latentcrdt.core.encoding import digest, encode
 from latentcrdt.core.geometry import Geometry
-from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import ClassId, FragmentId
 from latentcrdt.errors import AmbiguousClassError, ClassNotFoundError, NothingToRenderError
 
@@ -23,14 +23,24 @@ def class_id(geometry: Geometry, prefix: FragmentId | None) -> ClassId:
     return ClassId(digest(encode(KIND, VERSION, [*geometry.fields(), prefix and bytes(prefix)])))
 
 
-def class_of(header: FragmentHeader) -> ClassId:
-    """Return the class that a fragment belongs to."""
-    return class_id(header.geometry, header.prefix)
+class Classed(Protocol):
+    """A fragment as far as its class goes: a header, or a summary of one."""
+
+    @property
+    def class_id(self) -> ClassId:
+        """The class that it belongs to."""
+
+    @property
+    def prefix(self) -> FragmentId | None:
+        """What it was captured behind."""
+
+
+C = TypeVar("C", bound=Classed)
 
 
 def select_class(
-    headers: Mapping[FragmentId, FragmentHeader], wanted: ClassId | None = None
-) -> dict[FragmentId, FragmentHeader]:
+    members: Mapping[FragmentId, C], wanted: ClassId | None = None
+) -> dict[FragmentId, C]:
     """Return the members of one class: the one wanted, or the only one there is.
 
     A member that another member names as its prefix is a fork point, not a contribution: a class
@@ -39,11 +49,11 @@ def select_class(
     Raises NothingToRenderError for no members, AmbiguousClassError (which lists the classes) when
     none is wanted and several are there, ClassNotFoundError when the wanted one is not.
     """
-    if not headers:
+    if not members:
         raise NothingToRenderError("expected at least one fragment to render, got an empty state")
-    classes: dict[ClassId, dict[FragmentId, FragmentHeader]] = {}
-    for fragment_id, header in headers.items():
-        classes.setdefault(class_of(header), {})[fragment_id] = header
+    classes: dict[ClassId, dict[FragmentId, C]] = {}
+    for fragment_id, member in members.items():
+        classes.setdefault(member.class_id, {})[fragment_id] = member
     if wanted is not None:
         if wanted not in classes:
             raise ClassNotFoundError(
@@ -52,7 +62,7 @@ def select_class(
                 classes=_names(classes),
             )
         return classes[wanted]
-    fork_points = {header.prefix for header in headers.values()}
+    fork_points = {member.prefix for member in members.values()}
     candidates = {c: m for c, m in classes.items() if not m.keys() <= fork_points} or classes
     if len(candidates) > 1:
         raise AmbiguousClassError(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from latentcrdt.core.derivation import Derivation
+from latentcrdt.core.derivation import Derivation, Operation
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
@@ -105,16 +105,24 @@ def check_repairable(plan: RenderPlan) -> None:
 
 
 def stands_for(
-    derived: FragmentHeader, plan: RenderPlan, headers: Mapping[FragmentId, FragmentHeader]
+    derived: FragmentHeader,
+    operation: Operation,
+    plan: RenderPlan,
+    headers: Mapping[FragmentId, FragmentHeader],
 ) -> bool:
     """Return whether a member of a companion state may be what a derivation of the plan made.
 
-    It has the plan's class, place and tokens; that it has the right rows, only the model can tell.
+    It has the plan's class, place and, unless it is a merge, tokens; that it has the right rows,
+    only doing it again can tell.
     Of several such members everyone takes the one with the smallest id: model runs differ between
     machines, so there may be several, and all come to the same one.
     """
+    if _mismatch(plan, derived) is not None:
+        return False
+    if operation is Operation.MERGE:
+        return derived.token_bytes is None  # rows of several branches have no token of their own
     joined = joined_token_bytes(headers[p.fragment_id] for p in plan.placements)
-    return _mismatch(plan, derived) is None and joined in (None, derived.token_bytes)
+    return joined in (None, derived.token_bytes)
 
 
 def place_derived(

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing_extensions import TypedDict
 
-from latentcrdt.core.compatibility import class_of
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId
 from latentcrdt.core.placement import stride_of
 from latentcrdt.core.plan import SPEC_VERSION, Placement, RenderPlan
 from latentcrdt.core.receipt import Receipt
 from latentcrdt.core.reuse import Reuse
+from latentcrdt.core.summary import Summary
 
 
 class HeaderDocument(TypedDict):
@@ -120,17 +120,23 @@ class ReceiptDocument(TypedDict):
 
 def header_document(header: FragmentHeader) -> HeaderDocument:
     """Return the readable summary of a header."""
+    return summary_document(Summary.of(header))
+
+
+def summary_document(summary: Summary) -> HeaderDocument:
+    """Return the readable form of a summary."""
+    kin = summary.kin
     return {
-        "id": str(header.fragment_id),
-        "class_id": str(class_of(header)),
-        "model_id": header.geometry.model_id,
-        "dtype": str(header.geometry.dtype),
-        "num_layers": len(header.geometry.layers),
-        "start": header.start,
-        "seq_len": header.seq_len,
-        "num_latent_rows": header.num_latent_rows,
-        "prefix": None if header.prefix is None else str(header.prefix),
-        "body_bytes": header.body_bytes,
+        "id": str(summary.fragment_id),
+        "class_id": str(kin.class_id),
+        "model_id": kin.model_id,
+        "dtype": kin.dtype,
+        "num_layers": kin.num_layers,
+        "start": summary.start,
+        "seq_len": summary.seq_len,
+        "num_latent_rows": summary.num_latent_rows,
+        "prefix": None if kin.prefix is None else str(kin.prefix),
+        "body_bytes": summary.body_bytes,
     }
 
 

@@ -8,6 +8,7 @@ pre-images of different objects. A decoder rebuilds the object, encodes it again
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import blake3
@@ -103,6 +104,19 @@ def pack_document(document: Any) -> bytes:
     """Return a readable document as msgpack. Documents are never hashed, so maps are welcome."""
     packed: bytes = msgpack.packb(document, use_bin_type=True)
     return packed
+
+
+def pack_document_head(document: Mapping[str, Any], name: str, num_elements: int) -> bytes:
+    """Return the start of a document whose last member is a list, to be followed by its elements.
+
+    Each element is what `pack_document` makes of it; there is nothing to be added at the end.
+    """
+    packer = msgpack.Packer(use_bin_type=True)
+    packed: bytes = packer.pack_map_header(len(document) + 1)
+    for key, value in document.items():
+        packed += packer.pack(key) + packer.pack(value)
+    head: bytes = packed + packer.pack(name) + packer.pack_array_header(num_elements)
+    return head
 
 
 def unpack_document(data: Buffer) -> Any:

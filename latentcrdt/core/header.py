@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from latentcrdt.core.compatibility import class_id
+from latentcrdt.core.container import body_offset
 from latentcrdt.core.encoding import (
     DIGEST_BYTES,
     Buffer,
@@ -22,7 +24,7 @@ from latentcrdt.core.encoding import (
     encode,
 )
 from latentcrdt.core.geometry import MAX_POSITION, MAX_WIDTH, Geometry
-from latentcrdt.core.ids import Digest, FragmentId
+from latentcrdt.core.ids import ClassId, Digest, FragmentId
 from latentcrdt.errors import MalformedError
 
 KIND = "latentcrdt.fragment"
@@ -101,6 +103,11 @@ class FragmentHeader:
             if not self.num_latent_rows:
                 raise MalformedError("latent_inputs: expected token_ids that mark latent rows")
 
+    @cached_property
+    def class_id(self) -> ClassId:
+        """The compatibility class that the fragment belongs to."""
+        return class_id(self.geometry, self.prefix)
+
     @property
     def stop(self) -> int:
         """Position after the last token at capture."""
@@ -157,6 +164,11 @@ class FragmentHeader:
                 [[bytes(pair.keys), bytes(pair.values)] for pair in self.digests],
             ],
         )
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of the whole fragment file that has this header."""
+        return body_offset(len(self.encoded)) + self.body_bytes
 
     @cached_property
     def fragment_id(self) -> FragmentId:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from typing import Protocol
 
-from latentcrdt.core.compatibility import class_of
-from latentcrdt.core.geometry import MAX_POSITION
+from latentcrdt.core.compatibility import Classed
+from latentcrdt.core.geometry import MAX_POSITION, Geometry
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId
 from latentcrdt.core.plan import MAX_ENTRIES, LayerRange, Layout, Placement, RenderPlan
@@ -21,6 +22,22 @@ from latentcrdt.errors import (
 def canonical_order(keys: Iterable[tuple[float, FragmentId]]) -> list[FragmentId]:
     """Return the ids by ascending sort key, ties by ascending id bytes (RENDER_SPEC section 3)."""
     return [fragment_id for _, fragment_id in sorted(keys)]
+
+
+class Placeable(Classed, Protocol):
+    """A fragment as far as a plan needs it: a header, or a summary of one."""
+
+    @property
+    def fragment_id(self) -> FragmentId:
+        """Its id."""
+
+    @property
+    def start(self) -> int:
+        """Position of its first token at capture."""
+
+    @property
+    def seq_len(self) -> int:
+        """Number of its tokens."""
 
 
 def place(
@@ -38,10 +55,25 @@ def place(
     """
     if not headers:
         raise NothingToRenderError("expected at least one fragment to render, got none")
-    for header in headers:
-        _check_class(header, headers[0])
-    base = _check_chain(headers[0], prefixes)
-    longest = max(header.seq_len for header in headers)
+    return place_members(
+        headers[0].geometry, headers, prefixes, layout=layout, stride=stride, layers=layers
+    )
+
+
+def place_members(
+    geometry: Geometry,
+    members: Sequence[Placeable],
+    prefixes: Sequence[FragmentHeader],
+    *,
+    layout: Layout,
+    stride: int | None,
+    layers: LayerRange | None,
+) -> RenderPlan:
+    """Place at least one fragment as `place` does; ``geometry`` is that of the first."""
+    for member in members:
+        _check_class(member, members[0])
+    base = _check_chain(geometry, members[0], prefixes)
+    longest = max(member.seq_len for member in members)
     if (stride is not None) != (layout is Layout.SLOTTED) or (
         stride is not None and stride < longest
     ):
@@ -49,24 +81,24 @@ def place(
             f"stride: expected one of at least {longest} (the longest fragment) with layout "
             f"slotted, and none otherwise; got {stride} with {layout}"
         )
-    if len(headers) + len(prefixes) > MAX_ENTRIES:
+    if len(members) + len(prefixes) > MAX_ENTRIES:
         raise TooLargeError(
-            f"expected a render of at most {MAX_ENTRIES} fragments, got {len(headers)}",
+            f"expected a render of at most {MAX_ENTRIES} fragments, got {len(members)}",
             limit=MAX_ENTRIES,
         )
-    starts = starts_of([h.seq_len for h in headers], base=base, layout=layout, stride=stride)
+    starts = starts_of([m.seq_len for m in members], base=base, layout=layout, stride=stride)
     placements = [
-        Placement(header.fragment_id, header.start, header.seq_len, start)
-        for header, start in zip(headers, starts, strict=True)
+        Placement(member.fragment_id, member.start, member.seq_len, start)
+        for member, start in zip(members, starts, strict=True)
     ]
     if max(p.new_stop for p in placements) >= MAX_POSITION:
         raise IncompatibleFragmentsError("expected a render that ends before position 2^31")
     return RenderPlan(
-        headers[0].geometry,
+        geometry,
         layout,
         tuple(Placement(p.fragment_id, p.start, p.seq_len, p.start) for p in prefixes),
         tuple(placements),
-        layers or LayerRange(0, len(headers[0].geometry.layers)),
+        layers or LayerRange(0, len(geometry.layers)),
     )
 
 
@@ -90,18 +122,18 @@ def stride_of(plan: RenderPlan) -> int | None:
     return rest[0].new_start - first.new_start if rest else first.seq_len
 
 
-def _check_class(header: FragmentHeader, first: FragmentHeader) -> None:
-    if class_of(header) != class_of(first):
+def _check_class(member: Placeable, first: Placeable) -> None:
+    if member.class_id != first.class_id:
         raise IncompatibleFragmentsError(
-            f"fragment {header.fragment_id}: expected class {class_of(first)}, "
-            f"got {class_of(header)}",
-            id=str(header.fragment_id),
-            expected=str(class_of(first)),
-            actual=str(class_of(header)),
+            f"fragment {member.fragment_id}: expected class {first.class_id}, "
+            f"got {member.class_id}",
+            id=str(member.fragment_id),
+            expected=str(first.class_id),
+            actual=str(member.class_id),
         )
 
 
-def _check_chain(first: FragmentHeader, prefixes: Sequence[FragmentHeader]) -> int:
+def _check_chain(geometry: Geometry, first: Placeable, prefixes: Sequence[FragmentHeader]) -> int:
     """Check that the prefixes chain up to the fragments without a gap; return the base."""
     expected: FragmentId | None = None
     base = 0
@@ -112,7 +144,7 @@ def _check_chain(first: FragmentHeader, prefixes: Sequence[FragmentHeader]) -> i
                 f"position {base}, got {prefix.prefix} at {prefix.start}",
                 id=str(prefix.fragment_id),
             )
-        if prefix.geometry != first.geometry:
+        if prefix.geometry != geometry:
             raise IncompatibleFragmentsError(
                 f"prefix {prefix.fragment_id}: expected the geometry of the fragments behind it",
                 id=str(prefix.fragment_id),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -61,6 +62,16 @@ class Receipt:
             self.check_section(index, "keys", got.keys)
             self.check_section(index, "values", got.values)
 
+    def check_layer(self, layer: int, actual: Sequence[RunDigests]) -> None:
+        """Raise DigestMismatchError, naming the first section of a layer that differs, if any does.
+
+        ``actual`` are the digests from the first layer on, at least to the end of this one.
+        """
+        first = bisect_left(self.digests, layer, key=_layer_of)
+        for index in range(first, bisect_right(self.digests, layer, key=_layer_of)):
+            self.check_section(index, "keys", actual[index].keys)
+            self.check_section(index, "values", actual[index].values)
+
     def check_section(self, index: int, part: str, actual: Digest) -> None:
         """Raise DigestMismatchError, naming layer, part and fragment, unless one digest is equal.
 
@@ -84,3 +95,7 @@ class Receipt:
     def _keyed(self) -> list[tuple[float, FragmentId]]:
         ids = (p.fragment_id for p in self.plan.placements)
         return list(zip(self.keys, ids, strict=True))
+
+
+def _layer_of(run: RunDigests) -> int:
+    return run.layer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from latentcrdt.core.container import RENDER_MAGIC, split
 from latentcrdt.core.digester import RunDigester
@@ -11,6 +12,20 @@ from latentcrdt.core.ids import Digest
 from latentcrdt.core.plan import LayerRange, RenderPlan
 from latentcrdt.core.receipt import RunDigests
 from latentcrdt.errors import RangeNotSatisfiableError, TruncatedError
+
+
+class LayeredRender(Protocol):
+    """Rendered K and V, layer by layer. Some may still be on their way: whoever asks, waits."""
+
+    @property
+    def plan(self) -> RenderPlan:
+        """What is rendered."""
+
+    def keys(self, layer: int) -> memoryview:
+        """Return the bytes of a layer's K ``[H, T, D]``, or raise what kept them from coming."""
+
+    def values(self, layer: int) -> memoryview:
+        """Return the bytes of a layer's V ``[H, T, D_v]``, or raise what kept them from coming."""
 
 
 @dataclass(frozen=True, slots=True)

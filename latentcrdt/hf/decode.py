@@ -14,14 +14,14 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from latentcrdt.core.rendered import Render
+from latentcrdt.core.rendered import LayeredRender
 from latentcrdt.hf.cache import load_cache
 from latentcrdt.hf.prefill import evaluation
 from latentcrdt.hf.tokens import token_ids_of
 
 
 def decode_inputs(
-    render: Render, model: PreTrainedModel, token_ids: Sequence[int]
+    render: LayeredRender, model: PreTrainedModel, token_ids: Sequence[int]
 ) -> dict[str, Any]:
     """Return the keyword arguments with which ``model.generate`` continues from a render.
 
@@ -45,7 +45,7 @@ def decode_inputs(
 def generate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    render: Render,
+    render: LayeredRender,
     text_or_token_ids: str | Sequence[int],
     **generate_kwargs: Any,
 ) -> str:

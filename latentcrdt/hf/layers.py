@@ -6,6 +6,9 @@ from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from latentcrdt.errors import UnsupportedCacheError
+from latentcrdt.hf.arriving import ArrivingLayer, ArrivingSlidingLayer
+
+PLAIN = (DynamicLayer, DynamicSlidingWindowLayer, ArrivingLayer, ArrivingSlidingLayer)
 
 REASONS = {
     "LinearAttention": "a recurrent state sums up all tokens and cannot be cut into rows",
@@ -30,7 +33,7 @@ def plain_layers(cache: object) -> list[DynamicLayer]:
             kind=type(cache).__name__,
         )
     for i, layer in enumerate(layers):
-        if type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer):
+        if type(layer) not in PLAIN:
             kind = type(layer).__name__
             reason = next((why for part, why in REASONS.items() if part in kind), "it is unknown")
             raise UnsupportedCacheError(

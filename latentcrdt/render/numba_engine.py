@@ -4,8 +4,8 @@ All runs of a part of a section are written in one call: a render of a thousand 
 takes little longer than one of two large ones.
 """
 
-# numba's types come without annotations.
-# mypy: disable-error-code="no-untyped-call"
+# numba's types come without annotations, and its settings are made when it is loaded.
+# mypy: disable-error-code="no-untyped-call, attr-defined"
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import float32, float64, int64, njit, types, uint64
+from numba import config, float32, float64, int64, njit, types, uint64
 
 from latentcrdt.core.geometry import Dtype, RopeStyle
 from latentcrdt.render.bits import UNSIGNED
@@ -22,6 +22,7 @@ from latentcrdt.render.many_tables import REAL
 from latentcrdt.render.numba_loops import LOOPS
 from latentcrdt.render.rows import Rows
 from latentcrdt.render.tables import Bits, RotationTable, still_pairs
+from latentcrdt.render.workers import Workers
 
 
 def _compile(dtype: Dtype, loop: Callable[..., None]) -> Callable[..., None]:
@@ -47,6 +48,7 @@ class NumbaEngine:
 
     def __init__(self) -> None:
         self._loops = {key: _compile(key[0], loop) for key, loop in LOOPS.items()}
+        self._workers = Workers(config.NUMBA_NUM_THREADS)
 
     def rotate(self, source: Bits, into: Bits, dtype: Dtype, table: RotationTable) -> None:
         """Write the rotation of ``source`` ``[H, T, D]`` to ``into``."""
@@ -86,8 +88,14 @@ class NumbaEngine:
             section.dim,
             section.row_bytes,
         )
-        span = rows.start, rows.stop, section.first_run(rows.start)
-        _call(self._loops[dtype, style], arrays, heads, span, into)
+        loop = self._loops[dtype, style]
+
+        def write(share: range) -> None:
+            first = share.start - rows.start
+            span = share.start, share.stop, section.first_run(share.start)
+            _call(loop, arrays, heads, span, into[:, first : first + len(share)])
+
+        self._workers.share(rows, into.nbytes, write)
 
 
 def _call(

@@ -6,8 +6,6 @@ library version can change a bit; numpy's + and * and sqrt on binary64 are corre
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,14 +14,12 @@ from numpy.typing import NDArray
 from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.geometry import Dtype, Geometry
-from latentcrdt.errors import NonFiniteKeysError, StoreFullError
+from latentcrdt.errors import NonFiniteKeysError
 from latentcrdt.render.bits import LARGEST_KEY, as_bits, flush, magnitude_mask, widen
+from latentcrdt.render.scratch_memory import scratch_memory
 
 CHUNK_ELEMENTS = 1 << 18
 """Elements handled at a time: 2 MiB of binary64, which stays in a core's cache."""
-
-MAX_NORMS_IN_MEMORY = 1 << 20
-"""Above this (8 MiB) the norms lie in an unnamed file: memory must not grow with a body."""
 
 
 def check_keys(fragment: Fragment) -> None:
@@ -52,7 +48,7 @@ def mean_norm(geometry: Geometry, keys: Buffer) -> float:
     """Return the mean norm, in binary64, of the K ``[H, T, D]`` of the geometry's ``key_layer``."""
     dim, dtype = geometry.layers[geometry.key_layer].key_dim, geometry.dtype
     bits = as_bits(keys, dtype).reshape(-1, dim)  # [H * T_m, D], h-major
-    norms = _scratch(len(bits))
+    norms = scratch_memory(8 * len(bits)).view(np.float64)
     done = 0
     for rows in _chunks(bits, max(1, CHUNK_ELEMENTS // dim)):
         wide = widen(flush(rows, dtype), dtype).astype(np.float64)
@@ -79,18 +75,6 @@ def fold(values: NDArray[np.float64]) -> NDArray[np.float64]:
         count = half
     folded: NDArray[np.float64] = values[0]
     return folded
-
-
-def _scratch(count: int) -> NDArray[np.float64]:
-    if count <= MAX_NORMS_IN_MEMORY:
-        return np.empty(count, dtype=np.float64)
-    with tempfile.TemporaryFile() as file:
-        try:
-            # Reserved first: a page of a mapping that finds no room ends the process.
-            os.posix_fallocate(file.fileno(), 0, count * np.dtype(np.float64).itemsize)
-        except OSError as error:
-            raise StoreFullError(f"no room for {count} norms in the temporary folder") from error
-        return np.memmap(file, dtype=np.float64, mode="r+", shape=(count,))
 
 
 def _chunks(

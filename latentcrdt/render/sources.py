@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -73,6 +72,9 @@ class SectionSource:
         self._table_rows[deltas != 0] = table_rows
         self._tables: dict[int, RotationTables] = {}
         self._runs: dict[int | None, LayerRuns] = {}
+        self._nothing = np.zeros_like(self._seq_lens)
+        self._known_starts = 0, self._nothing
+        """A layer, and where it begins in the body of each placed fragment."""
 
     def runs(self, layer: int) -> LayerRuns:
         """Return the runs of a layer's two sections."""
@@ -138,18 +140,20 @@ class SectionSource:
     def _starts(self, layer: int, part: Part) -> NDArray[np.int64]:
         """Return where a section begins in the body of each placed fragment, ``[placed]``."""
         geometry = self._plan.geometry
-        # Layers with one window have the same rows: few windows, not many layers, are multiplied.
-        row_bytes: Counter[int | None] = Counter()
-        for i, spec in enumerate(geometry.layers[:layer]):
-            both = geometry.key_row_bytes(i) + geometry.value_row_bytes(i)
-            row_bytes[spec.window] += spec.num_kv_heads * both
-        spec = geometry.layers[layer]
+        # Layers are asked for in order: from the one before it is one step.
+        known, starts = self._known_starts if layer >= self._known_starts[0] else (0, self._nothing)
+        for i in range(known, layer):
+            row_bytes = geometry.key_row_bytes(i) + geometry.value_row_bytes(i)
+            starts = starts + self._head_rows(i) * row_bytes
+        self._known_starts = layer, starts
         if part == "values":
-            row_bytes[spec.window] += spec.num_kv_heads * geometry.key_row_bytes(layer)
-        starts = np.zeros_like(self._seq_lens)
-        for window, size in row_bytes.items():
-            starts += _kept_rows(window, self._seq_lens) * size
+            starts = starts + self._head_rows(layer) * geometry.key_row_bytes(layer)
         return starts
+
+    def _head_rows(self, layer: int) -> NDArray[np.int64]:
+        """Return the rows of all heads of a layer that each placed fragment holds, ``[placed]``."""
+        spec = self._plan.geometry.layers[layer]
+        return _kept_rows(spec.window, self._seq_lens) * spec.num_kv_heads
 
     def _check(self, section: Rows) -> None:
         """Raise for the first fragment that is not there, or not whole, of those needed."""

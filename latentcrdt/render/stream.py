@@ -7,7 +7,7 @@ and `run_digests` for a receipt, which hashes without keeping anything.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -29,7 +29,7 @@ from latentcrdt.render.tables import Bits
 BUFFER_BYTES = 4 << 20
 """Size of the pooled buffer in which a stream assembles its chunks."""
 
-DIRECT_BYTES = 256 << 10
+DIRECT_BYTES = 64 << 10
 """Unturned rows at least this long leave from where they lie; shorter ones are gathered first."""
 
 _buffers: deque[NDArray[np.uint8]] = deque(maxlen=8)
@@ -66,7 +66,7 @@ def render_chunks(
     stop: int | None = None,
     known: KeysDigests | None = None,
     engine: Engine | None = None,
-) -> Iterator[memoryview]:
+) -> Generator[memoryview]:
     """Yield the bytes ``start`` to ``stop`` of the render stream, framing included.
 
     A view is valid until the next one is asked for. Memory is bounded by ``BUFFER_BYTES`` and an
@@ -151,13 +151,19 @@ def _section_chunks(
     section: Rows, engine: Engine, digests: SectionDigests | None = None
 ) -> Iterator[memoryview]:
     """Yield one section: from where it lies, if it lies in long pieces, or from the buffer."""
-    run_rows = np.diff(section.bounds)
-    verbatim = bool((section.table_rows == VERBATIM).all())
-    if verbatim and int(run_rows.min()) * section.row_bytes >= DIRECT_BYTES:
-        for head in range(section.num_heads):
-            for run, num_rows in enumerate(run_rows.tolist()):
-                yield section.bits(run, range(head, head + 1), range(num_rows)).data.cast("B")
-        return
+    if (section.table_rows == VERBATIM).all():
+        run_rows = np.diff(section.bounds).tolist()
+        heads = range(section.num_heads)
+        head_bytes = run_rows[0] * section.row_bytes
+        if len(run_rows) == 1 and section.head_bytes[0] == head_bytes:
+            # All of one fragment's section, which lies in one piece.
+            yield section.bits(0, heads, range(section.num_rows)).data.cast("B")
+            return
+        if min(run_rows) * section.row_bytes >= DIRECT_BYTES:
+            for head in heads:
+                for run, num_rows in enumerate(run_rows):
+                    yield section.bits(run, range(head, head + 1), range(num_rows)).data.cast("B")
+            return
     for rows, written in _written(section, engine):
         if digests is not None:
             digests.absorb(rows, written)

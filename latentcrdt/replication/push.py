@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from latentcrdt.core.encoding import Buffer
+from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId
 from latentcrdt.render.sort_key import check_keys
@@ -27,10 +28,20 @@ class PushResult:
 class Push:
     """A push under way, to be used as a context manager; nothing stays unless it is committed."""
 
-    def __init__(self, upload: Upload, space: Space, insert: Callable[[FragmentId], bool]) -> None:
-        """``insert`` makes a held fragment a member, durably, and returns whether that was new."""
+    def __init__(
+        self,
+        upload: Upload,
+        space: Space,
+        note: Callable[[Fragment], None],
+        insert: Callable[[FragmentId], bool],
+    ) -> None:
+        """``note`` is told of the fragment once it is held; ``insert`` makes it a member, durably.
+
+        The latter returns whether that was new.
+        """
         self._upload = upload
         self._space = space
+        self._note = note
         self._insert = insert
 
     def write(self, data: Buffer) -> None:
@@ -51,6 +62,7 @@ class Push:
         check_keys(fragment)
         with self._space.keep(fragment.fragment_id):
             self._upload.publish()
+            self._note(fragment)
             return PushResult(fragment.header, self._insert(fragment.fragment_id))
 
     def __enter__(self) -> Self:

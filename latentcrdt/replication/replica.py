@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from functools import partial
 
 from latentcrdt.core.compatibility import select_class
@@ -10,26 +10,28 @@ from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import Digest, FragmentId, StateName
-from latentcrdt.core.placement import canonical_order, place
+from latentcrdt.core.placement import canonical_order, place_members
 from latentcrdt.core.plan import LayerRange, RenderPlan
 from latentcrdt.core.query import RenderQuery
 from latentcrdt.core.receipt import Receipt
 from latentcrdt.core.state import LatentState
+from latentcrdt.core.summary import Summary
 from latentcrdt.core.sync.feed import Cursor, FeedPage
 from latentcrdt.core.sync.roots import Roots
 from latentcrdt.errors import (
     ClassNotFoundError,
     FragmentNotFoundError,
+    NothingToRenderError,
     StateNotFoundError,
     StateRetractedError,
 )
 from latentcrdt.render import stream
 from latentcrdt.render.sort_key import sort_key
 from latentcrdt.replication.bounded_cache import BoundedCache
-from latentcrdt.replication.prefix_chain import prefix_chain
+from latentcrdt.replication.prefix_chain import not_whole, prefix_chain
 from latentcrdt.replication.push import Push, PushResult
 from latentcrdt.replication.space import Space
-from latentcrdt.replication.states import States
+from latentcrdt.replication.states import StateOverview, States
 from latentcrdt.store.protocol import Store
 
 MAX_FRAGMENT_BYTES = 4 << 30
@@ -38,8 +40,12 @@ MAX_FRAGMENT_BYTES = 4 << 30
 HEADER_CACHE_BYTES = 16 << 20
 """Encoded headers kept decoded; decoded, tokens and digests take about ten times that."""
 
-SORT_KEY_CACHE = 1 << 17
-"""Sort keys kept, about 150 bytes each."""
+PREFIX_CACHE = 1 << 17
+"""Fragments whose prefix is remembered, about 200 bytes each: all of them are asked for at once."""
+
+KEYED_AT_ONCE_BYTES = 64 << 10
+"""Of the layer that a sort key is computed from: up to here it takes under a millisecond, and is
+done with the push; from a larger one when the key is first asked for."""
 
 DIGEST_CACHE = 1 << 17
 """Digests of rotated keys kept, about 300 bytes each: a receipt has one a layer and fragment."""
@@ -62,11 +68,11 @@ class Replica:
         self._store = store
         self._max_fragment_bytes = max_fragment_bytes
         self._states = States(store)
-        self._space = Space(store, self._states, self._header)
+        self._space = Space(store, self._states, self.prefix_of)
         self._headers: BoundedCache[FragmentId, FragmentHeader] = BoundedCache(
             HEADER_CACHE_BYTES, lambda header: len(header.encoded)
         )
-        self._sort_keys: BoundedCache[FragmentId, float] = BoundedCache(SORT_KEY_CACHE)
+        self._prefixes: BoundedCache[FragmentId, FragmentId | None] = BoundedCache(PREFIX_CACHE)
         self._verified: BoundedCache[FragmentId, bool] = BoundedCache(VERIFIED_CACHE)
         self._digests: BoundedCache[tuple[FragmentId, int, int, int], Digest] = BoundedCache(
             DIGEST_CACHE
@@ -76,12 +82,12 @@ class Replica:
         """Return a push to be used as a context manager: ``write`` as bytes come, ``commit``."""
         self._states.refuse_retracted(state)
         upload = self._store.put(max_bytes=self._max_fragment_bytes, expected_id=expected_id)
-        return Push(upload, self._space, partial(self._insert_verified, state))
+        return Push(upload, self._space, self._note, partial(self._insert, state))
 
     def begin_hold(self, fragment_id: FragmentId) -> Push:
         """Return a push of a fragment that others stand behind, into no state."""
         upload = self._store.put(max_bytes=self._max_fragment_bytes, expected_id=fragment_id)
-        return Push(upload, self._space, lambda _: False)
+        return Push(upload, self._space, self._note, lambda _: False)
 
     def push(self, state: StateName, fragment: Fragment | Iterable[Buffer]) -> PushResult:
         """Push a whole fragment, or the pieces of a fragment file."""
@@ -139,6 +145,15 @@ class Replica:
         """Retract the states whose lifetime has ended, and return them; ``now``: Unix seconds."""
         return [name for name in self._states.expired(now) if self.retract(name)]
 
+    def pages(self, after: Cursor | None) -> Iterator[FeedPage]:
+        """Yield what was learned since a cursor, or from the beginning, to the end."""
+        while True:
+            page = self.changes(after)
+            yield page
+            if page.is_last:
+                return
+            after = page.cursor
+
     def refresh(self) -> None:
         """Take over what other processes merged into the same store."""
         self._states.refresh()
@@ -165,19 +180,32 @@ class Replica:
         """
         return self._states.changes(after)
 
-    def headers(self, name: StateName) -> dict[FragmentId, FragmentHeader]:
-        """Return the headers of a state's members, by ascending id.
+    def overview(self) -> dict[StateName, StateOverview]:
+        """Return root and size of every state that lives, by name."""
+        return self._states.overview()
 
-        Raises FragmentNotFoundError when a member's object was lost or quarantined: a listing or a
-        render of the rest would look like a whole one. Pushing that fragment again heals it.
+    def summaries(self, ids: Iterable[FragmentId]) -> dict[FragmentId, Summary]:
+        """Return the summaries of fragments, in the order given, each with its sort key.
+
+        Raises FragmentNotFoundError when one was lost or quarantined: a listing or a render of the
+        rest would look like a whole one. Pushing that fragment again heals it.
         """
-        return {fragment_id: self._header(fragment_id) for fragment_id in self.state(name)}
+        return {fragment_id: self._keyed(fragment_id) for fragment_id in ids}
+
+    def summary(self, fragment_id: FragmentId) -> Summary:
+        """Return what is known of a fragment that is held without opening it, if need be read."""
+        summary = self._store.summary(fragment_id)
+        if summary is None:
+            summary = Summary.of(self._header(fragment_id))
+            self._store.keep_summary(summary)
+        return summary
 
     def sort_key(self, fragment_id: FragmentId) -> float:
         """Return the key by which canonical order sorts (RENDER_SPEC section 3); memoised."""
-        key = self._sort_keys.get(fragment_id)
+        key = self.summary(fragment_id).sort_key
         if key is None:
-            key = self._sort_keys[fragment_id] = sort_key(self.fragment(fragment_id))
+            key = sort_key(self.fragment(fragment_id))
+            self._store.keep_summary(self.summary(fragment_id).keyed(key))
         return key
 
     def fragment(self, fragment_id: FragmentId) -> Fragment:
@@ -192,21 +220,25 @@ class Replica:
         return self._store.get(fragment_id)
 
     def unheld(self) -> list[tuple[StateName, FragmentId]]:
-        """Return the members whose bytes are not held: lost, or quarantined as damaged."""
-        return [
-            (name, fragment_id)
-            for name in self._states.names()
-            for fragment_id in self._members(name)
-            if not self._store.has(fragment_id)
-        ]
+        """Return the members that are not held whole: lost, or quarantined as damaged.
+
+        Neither is one that stands behind a fragment that is not held.
+        """
+        members = {name: self._members(name) for name in self._states.names()}
+        lost = not_whole({i for ids in members.values() for i in ids}, self.missing, self.prefix_of)
+        return [(name, i) for name, ids in members.items() for i in ids if i in lost]
 
     def prefix_of(self, fragment_id: FragmentId) -> FragmentId | None:
-        """Return what a fragment that is held was captured behind."""
-        return self._header(fragment_id).prefix
+        """Return what a fragment was captured behind, if it is held, or was a while ago."""
+        try:
+            return self._prefixes[fragment_id]
+        except KeyError:
+            prefix = self._prefixes[fragment_id] = self.summary(fragment_id).prefix
+            return prefix
 
     def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
         """Return those of the ids that are not held, in the order given."""
-        return [fragment_id for fragment_id in ids if not self._store.has(fragment_id)]
+        return self._store.missing(ids)
 
     def plan(self, name: StateName, query: RenderQuery = DEFAULT_QUERY) -> RenderPlan:
         """Return the plan of the render that the query asks for.
@@ -216,17 +248,21 @@ class Replica:
         IncompatibleFragmentsError, or InvalidRequestError for a stride or layers that do not fit.
         """
         if query.order is None:
-            members = select_class(self.headers(name), query.class_id)
+            members = select_class(self.summaries(self.state(name)), query.class_id)
             order = canonical_order((self.sort_key(i), i) for i in members)
-            headers = [members[i] for i in order]
+            placed = [members[i] for i in order]
         else:
-            headers = self._members_in_order(name, query.order)
+            placed = self._members_in_order(name, query.order)
+        if not placed:
+            raise NothingToRenderError("expected at least one fragment to render, got none")
+        first = self._header(placed[0].fragment_id)
         layers = None
-        if query.layers is not None and headers:
-            layers = LayerRange.parse(query.layers, len(headers[0].geometry.layers))
-        plan = place(
-            headers,
-            prefix_chain(headers[0], self._header) if headers else (),
+        if query.layers is not None:
+            layers = LayerRange.parse(query.layers, len(first.geometry.layers))
+        plan = place_members(
+            first.geometry,
+            placed,
+            prefix_chain(first, self._header),
             layout=query.layout,
             stride=query.stride,
             layers=layers,
@@ -246,7 +282,7 @@ class Replica:
 
     def render_chunks(
         self, plan: RenderPlan, *, start: int = 0, stop: int | None = None
-    ) -> Iterator[memoryview]:
+    ) -> Generator[memoryview]:
         """Yield the bytes ``start`` to ``stop`` of a render stream, in bounded memory.
 
         The fragments are opened at once, so what can be missing is missed before the first byte.
@@ -268,10 +304,21 @@ class Replica:
         """Close the store."""
         self._store.close()
 
-    def _insert_verified(self, name: StateName, fragment_id: FragmentId) -> bool:
-        """Make a fragment that was hashed a moment ago a member."""
-        self._verified[fragment_id] = True
-        return self._insert(name, fragment_id)
+    def _note(self, fragment: Fragment) -> None:
+        """Remember of a fragment that was hashed a moment ago what costs more to find out later."""
+        header = fragment.header
+        self._verified[header.fragment_id] = True
+        layer = header.geometry.key_layer
+        is_small = header.keys_section(layer).size <= KEYED_AT_ONCE_BYTES
+        if is_small or self._store.summary(header.fragment_id) is None:
+            key = sort_key(fragment) if is_small else None
+            self._store.keep_summary(Summary.of(header, key))
+
+    def _keyed(self, fragment_id: FragmentId) -> Summary:
+        summary = self._store.summary(fragment_id)
+        if summary is not None and summary.sort_key is not None:
+            return summary
+        return self.summary(fragment_id).keyed(self.sort_key(fragment_id))
 
     def _insert(self, name: StateName, fragment_id: FragmentId) -> bool:
         """Make a durable fragment a member."""
@@ -292,9 +339,7 @@ class Replica:
             header = self._headers[fragment_id] = self._store.header(fragment_id)
         return header
 
-    def _members_in_order(
-        self, name: StateName, order: tuple[FragmentId, ...]
-    ) -> list[FragmentHeader]:
+    def _members_in_order(self, name: StateName, order: tuple[FragmentId, ...]) -> list[Summary]:
         state = self.state(name)
         for fragment_id in order:
             if not state.contains(fragment_id):
@@ -303,4 +348,4 @@ class Replica:
                     id=str(fragment_id),
                     state=name,
                 )
-        return [self._header(fragment_id) for fragment_id in order]
+        return [self.summary(fragment_id) for fragment_id in order]

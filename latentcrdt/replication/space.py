@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId
 from latentcrdt.errors import CorruptFragmentError, FragmentNotFoundError
 from latentcrdt.replication.states import States
@@ -26,11 +25,14 @@ class Space:
     """Removes fragments that states have released. May be used from any thread."""
 
     def __init__(
-        self, store: Store, states: States, header_of: Callable[[FragmentId], FragmentHeader]
+        self,
+        store: Store,
+        states: States,
+        prefix_of: Callable[[FragmentId], FragmentId | None],
     ) -> None:
         self._store = store
         self._states = states
-        self._header_of = header_of
+        self._prefix_of = prefix_of
         self._lock = threading.Lock()
         self._kept: Counter[FragmentId] = Counter()
 
@@ -71,7 +73,7 @@ class Space:
         waiting = list(members)
         while waiting:
             try:
-                prefix = self._header_of(waiting.pop()).prefix
+                prefix = self._prefix_of(waiting.pop())
             except (FragmentNotFoundError, CorruptFragmentError):
                 continue  # lost or quarantined: it stands behind nothing until it is healed
             if prefix is not None and prefix not in prefixes:

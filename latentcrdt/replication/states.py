@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import secrets
 import threading
+from dataclasses import dataclass
 
-from latentcrdt.core.ids import FragmentId, StateName
+from latentcrdt.core.ids import FragmentId, RootDigest, StateName
 from latentcrdt.core.state import LatentState
 from latentcrdt.core.sync.feed import Cursor, FeedPage
 from latentcrdt.core.sync.roots import Roots, StateRoot
 from latentcrdt.errors import StateNotFoundError, StateRetractedError
 from latentcrdt.replication.feed import Feed
 from latentcrdt.store.protocol import Store
+
+
+@dataclass(frozen=True, slots=True)
+class StateOverview:
+    """A state from afar."""
+
+    root: RootDigest
+    num_fragments: int
 
 
 class States:
@@ -48,6 +57,15 @@ class States:
         """Return the names of the states that live, sorted."""
         with self._lock:
             return sorted(name for name, s in self._states.items() if not s.is_retracted)
+
+    def overview(self) -> dict[StateName, StateOverview]:
+        """Return root and size of every state that lives; copies none."""
+        with self._lock:
+            return {
+                name: StateOverview(state.root, len(state))
+                for name, state in self._states.items()
+                if not state.is_retracted
+            }
 
     def get(self, name: StateName) -> LatentState:
         """Return a copy of a state as it is now.
@@ -106,7 +124,10 @@ class States:
                 state = self._states[name] = LatentState()
             elif delta <= state:
                 return False
-            self._feed.append(name, () if delta.is_retracted else delta.delta(state))
+            if delta.is_retracted:
+                self._feed.retract(name, len(state))
+            else:
+                self._feed.append(name, delta.delta(state))
             state.merge(delta)
             return True
 

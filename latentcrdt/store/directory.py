@@ -6,6 +6,7 @@ Layout, everything 0700::
     .staging/<boot id>/<n>      fragments on their way in; those of other boots are cleared
     obj/<00..ff>/<fragment id>  published fragments
     states/<boot id>-<seq>.log  memberships
+    summaries/<boot id>.log     what an opening need not read again
     quarantine/                 what was found damaged, kept for a person to look at
 """
 
@@ -16,20 +17,22 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.state import LatentState
-from latentcrdt.errors import StoreFailedError
+from latentcrdt.core.summary import Summary
+from latentcrdt.errors import CorruptFragmentError, FragmentNotFoundError, StoreFailedError
 from latentcrdt.store.disk import Disk, Kind
 from latentcrdt.store.durability import Durability, io_errors
 from latentcrdt.store.membership_log import MembershipLog
 from latentcrdt.store.objects import ObjectTree
 from latentcrdt.store.protocol import Damage
+from latentcrdt.store.summaries import Summaries
 from latentcrdt.store.system_disk import SystemDisk
 from latentcrdt.store.upload import DirectoryUpload
 
@@ -61,7 +64,9 @@ class DirectoryStore:
             opened.enter_context(self._disk.hold_lock(root / ".lock"))
             self._quarantine = quarantine = root / "quarantine"
             states = root / "states"
-            for directory in (self._staging.parent, root / "obj", states, quarantine):
+            summaries = root / "summaries"
+            parts = (self._staging.parent, root / "obj", states, summaries, quarantine)
+            for directory in parts:
                 self._refuse_symlink(directory)
                 self._durability.make_directory(directory)
             self._durability.sync_directory(root)
@@ -69,7 +74,9 @@ class DirectoryStore:
             self._durability.make_directory(self._staging)
             opened.callback(self._discard_staging)
             self._objects = ObjectTree(root / "obj", quarantine, boot, self._durability)
-            self._objects.recover()
+            self._summaries = Summaries(summaries, boot, self._disk)
+            opened.callback(self._summaries.close)
+            self._recover()
             self._log = MembershipLog(states, quarantine, boot, self._durability)
             opened.callback(self._log.close)
             self._states = self._log.load()
@@ -88,19 +95,34 @@ class DirectoryStore:
 
     def get(self, fragment_id: FragmentId) -> Fragment:
         """Return a fragment, its body mapped; quarantine it when head or size are wrong."""
-        return self._objects.get(fragment_id)
+        with self._forgetting(fragment_id):
+            return self._objects.get(fragment_id)
 
     def header(self, fragment_id: FragmentId) -> FragmentHeader:
         """Return a fragment's header, reading only the head of the file."""
-        return self._objects.header(fragment_id)
+        with self._forgetting(fragment_id):
+            return self._objects.header(fragment_id)
+
+    def summary(self, fragment_id: FragmentId) -> Summary | None:
+        """Return what was kept of a fragment, or None."""
+        return self._summaries.get(fragment_id)
+
+    def keep_summary(self, summary: Summary) -> None:
+        """Keep a summary; the next opening has it too, unless the machine fails before."""
+        self._summaries.keep(summary)
 
     def verify(self, fragment_id: FragmentId) -> None:
         """Hash every section of a fragment; quarantine it when any differs."""
-        self._objects.verify(fragment_id)
+        with self._forgetting(fragment_id):
+            self._objects.verify(fragment_id)
 
     def has(self, fragment_id: FragmentId) -> bool:
         """Return whether the fragment is held, durably."""
         return self._objects.has(fragment_id)
+
+    def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
+        """Return those of the ids that are not held, in the order given."""
+        return [fragment_id for fragment_id in ids if not self._objects.has(fragment_id)]
 
     def ids(self) -> Iterator[FragmentId]:
         """Yield the ids of all fragments held, in no particular order."""
@@ -110,6 +132,7 @@ class DirectoryStore:
         """Forget a fragment's bytes; who has them mapped keeps them until done."""
         self._durability.check()
         self._objects.remove(fragment_id)
+        self._summaries.forget(fragment_id)
 
     def merge(self, name: StateName, delta: LatentState) -> None:
         """Merge ``delta`` into a state; what is already durable is not written again."""
@@ -141,6 +164,25 @@ class DirectoryStore:
     def close(self) -> None:
         """Refuse further writes and let go of the lock; fragments in hand stay readable."""
         self._opened.close()
+
+    def _recover(self) -> None:
+        self._summaries.load()
+
+        def size_of(fragment_id: FragmentId) -> int | None:
+            summary = self._summaries.get(fragment_id)
+            return None if summary is None else summary.file_bytes
+
+        held = self._objects.recover(size_of, lambda h: self._summaries.keep(Summary.of(h)))
+        self._summaries.keep_only(held)
+
+    @contextmanager
+    def _forgetting(self, fragment_id: FragmentId) -> Iterator[None]:
+        """Keep no summary of what turns out not to be held."""
+        try:
+            yield
+        except (CorruptFragmentError, FragmentNotFoundError):
+            self._summaries.forget(fragment_id)
+            raise
 
     def _refuse_symlink(self, path: Path) -> None:
         with io_errors(f"looking at {path}"):

@@ -85,6 +85,9 @@ class Disk(Protocol):
     def list(self, directory: Path) -> dict[str, Kind]:
         """Return every name in a directory and what it stands for."""
 
+    def sizes(self, directory: Path) -> dict[str, int]:
+        """Return the length in bytes of every file in a directory."""
+
     def make_directory(self, path: Path) -> None:
         """Create a private directory that was not there (FileExistsError)."""
 

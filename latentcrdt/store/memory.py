@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +13,7 @@ from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.reader import FragmentReader
 from latentcrdt.core.state import LatentState
+from latentcrdt.core.summary import Summary
 from latentcrdt.errors import FragmentNotFoundError, StoreFailedError
 from latentcrdt.store.protocol import Damage
 
@@ -23,6 +24,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._fragments: dict[FragmentId, Fragment] = {}
+        self._summaries: dict[FragmentId, Summary] = {}
         self._states: dict[StateName, LatentState] = {}
         self._closed = False
 
@@ -43,6 +45,14 @@ class MemoryStore:
         """Return a fragment's header."""
         return self.get(fragment_id).header
 
+    def summary(self, fragment_id: FragmentId) -> Summary | None:
+        """Return what was kept of a fragment, or None."""
+        return self._summaries.get(fragment_id)
+
+    def keep_summary(self, summary: Summary) -> None:
+        """Keep a summary."""
+        self._summaries[summary.fragment_id] = summary
+
     def verify(self, fragment_id: FragmentId) -> None:
         """Hash every section; memory that fails is the machine's end, not a finding."""
         self.get(fragment_id).verify()
@@ -50,6 +60,10 @@ class MemoryStore:
     def has(self, fragment_id: FragmentId) -> bool:
         """Return whether the fragment is held."""
         return fragment_id in self._fragments
+
+    def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
+        """Return those of the ids that are not held, in the order given."""
+        return [fragment_id for fragment_id in ids if not self.has(fragment_id)]
 
     def ids(self) -> Iterator[FragmentId]:
         """Yield the ids of all fragments held."""
@@ -61,6 +75,7 @@ class MemoryStore:
         self.check_open()
         with self._lock:
             self._fragments.pop(fragment_id, None)
+            self._summaries.pop(fragment_id, None)
 
     def merge(self, name: StateName, delta: LatentState) -> None:
         """Merge ``delta`` into a state."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
@@ -101,17 +101,33 @@ class ObjectTree:
         for shard in self._shards:
             yield from (i for i in self._ids_in(shard) if i not in self._settling)
 
-    def recover(self) -> None:
+    def recover(
+        self,
+        size_of: Callable[[FragmentId], int | None],
+        note: Callable[[FragmentHeader], None],
+    ) -> set[FragmentId]:
         """Quarantine objects that a crash left empty or cut short; make the others durable.
 
-        A process killed between link and sync leaves an entry that is visible and not yet durable.
+        Only those whose size is not what ``size_of`` knows it to be are opened; ``note`` gets the
+        headers of such as are intact. Returns what is held. A process killed between link and sync
+        leaves an entry that is visible and not yet durable.
         """
+        held = set()
+
+        def check(file: File, fragment_id: FragmentId) -> None:
+            note(read_header(file, fragment_id))
+
         for shard in self._shards:
-            ids = self._ids_in(shard)
+            with io_errors(f"listing {shard}"):
+                sizes = self._disk.sizes(shard)
+            ids = self._own(shard, sizes)
             for fragment_id in ids:
-                self.expel(fragment_id, read_header)
+                is_as_known = size_of(fragment_id) == sizes[str(fragment_id)]
+                if is_as_known or self.expel(fragment_id, check) is None:
+                    held.add(fragment_id)
             if ids:
                 self._durability.sync_directory(shard)
+        return held
 
     def expel(
         self, fragment_id: FragmentId, check: Callable[[File, FragmentId], object]
@@ -188,7 +204,9 @@ class ObjectTree:
         with io_errors(f"listing {shard}"):
             entries = self._disk.list(shard)
         # A folder or a link is none of ours, whatever its name.
-        names = [name for name, kind in entries.items() if kind is Kind.FILE]
+        return self._own(shard, (name for name, kind in entries.items() if kind is Kind.FILE))
+
+    def _own(self, shard: Path, names: Iterable[str]) -> list[FragmentId]:
         return [i for i in map(_parse, names) if i is not None and i[0] == int(shard.name, 16)]
 
     def _path(self, fragment_id: FragmentId) -> Path:

@@ -7,7 +7,7 @@ it and runs on every store.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
@@ -17,6 +17,7 @@ from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.state import LatentState
+from latentcrdt.core.summary import Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,20 @@ class Store(Protocol):
     def header(self, fragment_id: FragmentId) -> FragmentHeader:
         """Return a fragment's header; as ``get``, without opening the body."""
 
+    def summary(self, fragment_id: FragmentId) -> Summary | None:
+        """Return the summary that was kept of a fragment; None at any time, and of what is gone."""
+
+    def keep_summary(self, summary: Summary) -> None:
+        """Keep a summary of a fragment that is held, in place of an earlier one; never fails."""
+
     def verify(self, fragment_id: FragmentId) -> None:
         """Hash every section of a fragment that is held; raises as ``get`` does."""
 
     def has(self, fragment_id: FragmentId) -> bool:
         """Return whether the fragment is held."""
+
+    def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
+        """Return those of the ids that are not held, in the order given."""
 
     def ids(self) -> Iterator[FragmentId]:
         """Yield the ids of all fragments held, in no particular order."""

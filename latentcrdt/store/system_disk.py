@@ -105,6 +105,15 @@ class SystemDisk:
         with os.scandir(directory) as entries:
             return {entry.name: _kind_of(entry) for entry in entries}
 
+    def sizes(self, directory: Path) -> dict[str, int]:
+        """Return the length of every file in a directory."""
+        with os.scandir(directory) as entries:
+            return {
+                entry.name: entry.stat(follow_symlinks=False).st_size
+                for entry in entries
+                if entry.is_file(follow_symlinks=False)
+            }
+
     def make_directory(self, path: Path) -> None:
         """Create a private directory."""
         path.mkdir(mode=0o700)

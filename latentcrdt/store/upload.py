@@ -7,13 +7,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from latentcrdt.core.container import body_offset
 from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId
 from latentcrdt.core.reader import FragmentReader
 from latentcrdt.store.durability import Durability, io_errors
-from latentcrdt.store.object_file import map_fragment
 from latentcrdt.store.objects import ObjectTree
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class DirectoryUpload:
         """Return the whole fragment, mapped from the staged file."""
         header = self._complete()
         with io_errors(f"reading {self._staged}"):
-            return map_fragment(self._file, header.fragment_id)
+            return Fragment(header, self._file.map()[body_offset(len(header.encoded)) :])
 
     def publish(self) -> bool:
         """Make the file durable, then give it its place in the tree."""

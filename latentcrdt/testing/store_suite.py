@@ -66,6 +66,15 @@ class StoreSuite:
         assert store.header(fragment.fragment_id) == fragment.header
         assert list(store.ids()) == [fragment.fragment_id]
 
+    def test_missing_names_what_is_not_held_in_the_order_asked(self, store: Store) -> None:
+        """Held or not, asked for once or twice."""
+        held, one, two = (make_fragment(seed) for seed in (1, 2, 3))
+        put(store, held)
+        asked = [fragment.fragment_id for fragment in (two, held, one, two)]
+        assert store.missing(asked) == [asked[0], asked[2], asked[3]]
+        assert store.missing(asked[1:2]) == store.missing([]) == []
+        assert store.missing(asked[:1]) == asked[:1]
+
     def test_any_split_into_pieces_gives_the_same_object(self, store: Store) -> None:
         """The sizes in which bytes arrive leave no trace."""
         for seed, size in enumerate((1, 7, 64, 1000)):

@@ -41,6 +41,10 @@ def _write_segment(log: MembershipLog, path: Path, states: States) -> None:
         file.append(b"".join(encode_record(*named) for named in states.items()))
 
 
+def _recover(tree: ObjectTree, *_: object) -> set[FragmentId]:
+    return set(tree.ids())
+
+
 def _commit(push: Push) -> PushResult:
     fragment = push._upload.finish()
     created = push._insert(fragment.fragment_id)
@@ -53,7 +57,7 @@ PLANTS: dict[str, tuple[type, str, Callable[..., object]]] = {
     "no directory is synced": (Durability, "sync_directory", _nothing),
     "the names of the store's parents are not synced": (Durability, "sync_way_to", _nothing),
     "a published fragment's name is not synced": (ObjectTree, "_link", _link),
-    "an opening takes fragments for durable": (ObjectTree, "recover", _nothing),
+    "an opening takes fragments for durable": (ObjectTree, "recover", _recover),
     "an opening takes memberships for durable": (MembershipLog, "_read", _read),
     "memberships are acknowledged before their sync": (MembershipLog, "_append", _append),
     "memberships whose sync failed stay": (MembershipLog, "_cut_back", _nothing),

@@ -22,11 +22,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
+from latentcrdt.testing.jepsen import namespace_network
 from latentcrdt.testing.jepsen.nemesis import BEGUN, ENDS
 from latentcrdt.testing.jepsen.operation import NEMESIS
 from latentcrdt.testing.jepsen.recorder import Recorder
 from latentcrdt.testing.jepsen.verdict import Verdict
-from scripts.jepsen.disk import why_unavailable
+from scripts.jepsen import disk
 from scripts.jepsen.plot import plot
 from scripts.jepsen.run import run
 from scripts.jepsen.scenarios import BY_NAME, FULL_DISK, Scenario
@@ -93,6 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.jepsen", description=__doc__)
     parser.add_argument("--minutes", type=float, help="how long faults come")
     parser.add_argument("--scenario", choices=BY_NAME, default="everything")
+    parser.add_argument("--namespaces", action="store_true", help="part the kernel's own network")
     parser.add_argument("--seed", default=secrets.token_hex(4), help="of faults and clients")
     parser.add_argument("--directory", type=Path, help="where to leave the files")
     parser.add_argument("--no-peers", action="store_true", help="a control that must fail")
@@ -106,7 +108,13 @@ def main() -> None:
     if any(directory.iterdir()):
         parser.error(f"--directory: expected an empty one, or none yet: {directory}")
     console.print(f"{options.scenario}, seed {options.seed}, in {directory}")
-    unavailable = why_unavailable() if scenario.needs_disks else None
+    if options.namespaces:
+        if unavailable := namespace_network.why_unavailable():
+            parser.error(f"--namespaces: {unavailable}")
+        scenario = scenario.in_namespaces()
+    unavailable = disk.why_unavailable() if scenario.needs_disks else None
+    if scenario.needs_disks and not unavailable:
+        disk.unmount_abandoned()
     if unavailable:
         console.print(f"NOT RUN: {FULL_DISK}: {unavailable}", style="bold yellow")
         scenario = scenario.without_full_disks()
@@ -115,6 +123,7 @@ def main() -> None:
     )
     verdict = asyncio.run(stoppable(running))
     document = {"scenario": options.scenario, "seed": options.seed, "not_run": unavailable}
+    document |= {"namespaces": options.namespaces}
     document |= verdict.to_document()
     (directory / "verdict.json").write_text(json.dumps(document, indent=1) + "\n")
     console.print(table(verdict))

@@ -1,4 +1,4 @@
-"""Server processes whose every link is a proxy."""
+"""Server processes in a network that can be parted."""
 
 from __future__ import annotations
 
@@ -54,9 +54,14 @@ class ServerCluster:
     async def start(self, server: int) -> None:
         """Start a server on the data that it has; returns when it answers."""
         peers = self.network.peer_urls(server) if self._are_peers else []
-        data = self._directories[server]
+        place = self.network.place(server)
         self._processes[server] = process = ServerProcess(
-            data, peers=json.dumps(peers), **self._settings
+            self._directories[server],
+            within=place.command,
+            host=place.host,
+            port=place.port,
+            peers=json.dumps(peers),
+            **self._settings,
         )
         await asyncio.to_thread(lambda: process.url)
         self.network.connect(server, process.address)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from latentcrdt.testing.jepsen.aftermath import agree, fetch_all
 from latentcrdt.testing.jepsen.nemesis import torment
-from latentcrdt.testing.jepsen.network import Network
 from latentcrdt.testing.jepsen.recorder import Recorder
 from latentcrdt.testing.jepsen.verdict import Verdict, judge
 from latentcrdt.testing.jepsen.workload import Workload
@@ -21,12 +20,12 @@ async def run(
 ) -> Verdict:
     """Run a scenario in a directory; ``are_peers=False`` is a control that must fail.
 
-    Raises OSError if disks cannot be had, ConnectionFailedError if a server does not start (again),
-    the latter in a group of exceptions.
+    Raises OSError if disks or namespaces cannot be had, ConnectionFailedError if a server does not
+    start (again), the latter in a group of exceptions.
     """
     servers = range(scenario.num_servers)
     async with (
-        Network(scenario.num_servers, seed) as network,
+        scenario.network(seed) as network,
         ServerCluster(
             network,
             directory,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from latentcrdt.testing.jepsen.deck import (
+    LINK_FAULTS,
     NETWORK_FAULTS,
     PARTITIONS,
     RING,
@@ -16,7 +17,10 @@ from latentcrdt.testing.jepsen.deck import (
     deal,
 )
 from latentcrdt.testing.jepsen.faults import Fault
+from latentcrdt.testing.jepsen.namespace_network import NamespaceNetwork
 from latentcrdt.testing.jepsen.nemesis import Timing
+from latentcrdt.testing.jepsen.network import Network
+from latentcrdt.testing.jepsen.proxy_network import ProxyNetwork
 from latentcrdt.testing.jepsen.workload import Pace
 
 FULL_DISK = "full disk"
@@ -41,6 +45,8 @@ class Scenario:
     """In which the servers have to agree, beginning with the first final read."""
     sync_interval_s: float
     """Between two rounds of a server with a peer."""
+    uses_namespaces: bool = False
+    """Whether the network is the kernel's own, in namespaces; if not, it is one of proxies."""
 
     @property
     def needs_disks(self) -> bool:
@@ -49,13 +55,26 @@ class Scenario:
 
     def without_full_disks(self) -> Scenario:
         """Return the scenario for a machine on which no disk can be filled."""
-        decks = [{n: draw for n, draw in deck.items() if FULL_DISK not in n} for deck in self.decks]
-        return replace(self, decks=tuple(decks))
+        return self._without([name for deck in self.decks for name in deck if FULL_DISK in name])
+
+    def in_namespaces(self) -> Scenario:
+        """Return the scenario for network namespaces, whose links are sound or cut, never bad."""
+        return replace(self._without(LINK_FAULTS), uses_namespaces=True)
+
+    def network(self, seed: str) -> Network:
+        """Return the network that the servers are to be in."""
+        if self.uses_namespaces:
+            return NamespaceNetwork(self.num_servers)
+        return ProxyNetwork(self.num_servers, seed)
 
     def faults(self, seed: str) -> list[Iterator[Fault]]:
         """Return what befalls the servers, by deck, beginning now."""
         end = time.monotonic() + self.duration_s
         return [self._dealt(deck, f"{seed}/{n}", end) for n, deck in enumerate(self.decks)]
+
+    def _without(self, names: Container[str]) -> Scenario:
+        decks = [{n: draw for n, draw in deck.items() if n not in names} for deck in self.decks]
+        return replace(self, decks=tuple(decks))
 
     def _dealt(self, deck: Mapping[str, Draw], seed: str, end: float) -> Iterator[Fault]:
         dealt = deal(seed, deck, self.num_servers)
@@ -66,7 +85,7 @@ class Scenario:
 
 EVERYTHING = Scenario(
     num_servers=3,
-    decks=(SERVER_FAULTS, NETWORK_FAULTS),
+    decks=(SERVER_FAULTS, {**NETWORK_FAULTS, **LINK_FAULTS}),
     timing=Timing(calm_s=(1.0, 6.0), fault_s=(1.0, 8.0)),
     pace=Pace(num_clients=8, operations_per_s=20.0),
     duration_s=600.0,

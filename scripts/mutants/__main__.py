@@ -1,6 +1,7 @@
 """Plant bugs, one at a time, in a copy of the project, and see that the suite catches each.
 
-Exits non-zero if a mutant survives, or no longer applies because the code it changes has moved.
+Exits non-zero if a mutant survives, or no longer applies because the code it changes has moved, or
+if its tests fail without it.
 """
 
 from __future__ import annotations
@@ -50,28 +51,45 @@ MUTANTS = tuple(
 COPIED = ("latentcrdt", "server", "tests", "docs", "scripts", "pyproject.toml", "README.md")
 
 
-def survives(mutant: Mutant, folder: Path) -> bool:
-    """Run the mutant's tests in a fresh copy that has the bug; return whether they all pass."""
+def copy_project(folder: Path) -> None:
+    """Make a fresh copy of what the tests of mutants need."""
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, folder / name)
+
+
+def passes(tests: str, folder: Path) -> bool:
+    """Run tests in a copy of the project; return whether they all pass."""
+    path = os.pathsep.join([str(folder), str(folder / "server")])
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    command += tests.split()
+    run = subprocess.run(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, capture_output=True, check=False
+    )
+    if run.returncode not in (0, 1):
+        sys.exit(f"{tests}: the tests did not run\n{run.stdout.decode()[-2000:]}")
+    return run.returncode == 0
+
+
+def survives(mutant: Mutant, folder: Path) -> bool:
+    """Return whether the mutant's tests pass in a fresh copy that has the bug."""
+    copy_project(folder)
     file = folder / mutant.file
     text = file.read_text(encoding="utf-8")
     if text.count(mutant.old) != 1:
         sys.exit(f"{mutant.name}: expected the code once in {mutant.file}, update this script")
     file.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
-    path = os.pathsep.join([str(folder), str(folder / "server")])
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-    command += mutant.tests.split()
-    run = subprocess.run(
-        command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, capture_output=True, check=False
-    )
-    if run.returncode not in (0, 1):
-        sys.exit(f"{mutant.name}: the tests did not run\n{run.stdout.decode()[-2000:]}")
-    return run.returncode == 0
+    return passes(mutant.tests, folder)
+
+
+def check_sound(tests: str, folder: Path) -> None:
+    """Exit unless the tests pass without a bug: those that fail anyway would catch anything."""
+    copy_project(folder)
+    if not passes(tests, folder):
+        sys.exit(f"{tests}: fail although no bug was planted")
 
 
 def main() -> None:
@@ -80,6 +98,9 @@ def main() -> None:
     parser.add_argument("words", nargs="*", help="only mutants whose name contains all of these")
     words = parser.parse_args().words
     chosen = [m for m in MUTANTS if all(word in m.name for word in words)]
+    for tests in dict.fromkeys(mutant.tests for mutant in chosen):
+        with tempfile.TemporaryDirectory() as folder:
+            check_sound(tests, Path(folder))
     survivors = 0
     for mutant in chosen:
         with tempfile.TemporaryDirectory() as folder:

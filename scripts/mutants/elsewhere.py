@@ -49,9 +49,30 @@ MUTANTS = (
     ),
     Mutant(
         "a partition blocks one way only",
-        "latentcrdt/testing/jepsen/network.py",
+        "latentcrdt/testing/jepsen/proxy_network.py",
         "self.links[receiver, sender].backward.change(BLOCKED)",
         "pass",
         "tests/jepsen/test_faults.py",
+    ),
+    Mutant(
+        "the kernel's network is parted the wrong way round",
+        "latentcrdt/testing/jepsen/namespace_network.py",
+        "from {_address(sender)} to {_address(receiver)} blackhole",
+        "from {_address(receiver)} to {_address(sender)} blackhole",
+        "tests/jepsen/test_namespaces.py",
+    ),
+    Mutant(
+        "a network namespace outlives a run that is killed",
+        "latentcrdt/testing/jepsen/network_namespace.py",
+        '(*within, "setpriv", "--pdeathsig", "SIGKILL", "--")',
+        "within",
+        "tests/jepsen/test_namespaces.py",
+    ),
+    Mutant(
+        "a soak that decides nothing passes",
+        "scripts/soak/trend.py",
+        "if self.high <= self.allowed:",
+        "if self.low <= self.allowed:",
+        "tests/scripts/test_soak.py",
     ),
 )

@@ -164,7 +164,7 @@ MUTANTS = (
     ),
     Mutant(
         "bucket: cache without bound",
-        "latentcrdt/store/object_store/cache.py",
+        "latentcrdt/store/object_store/bucket_cache.py",
         "while self._num_bytes > self._max_bytes:",
         "while False:",
         "tests/object_store/test_objects.py",

@@ -26,4 +26,25 @@ MUTANTS = (
         "",
         "tests/replication/test_damage.py",
     ),
+    Mutant(
+        "a lost prefix of a member that is held is not asked for",
+        "latentcrdt/replication/prefix_chain.py",
+        "            fragment_id = behind[fragment_id]\n",
+        "            fragment_id = None\n",
+        "tests/replication/test_anti_entropy.py",
+    ),
+    Mutant(
+        "the feed forgets that a state was retracted",
+        "latentcrdt/replication/feed.py",
+        "if name not in told:",
+        "if name not in self._retracted:",
+        "tests/replication/test_feed.py",
+    ),
+    Mutant(
+        "the feed never forgets",
+        "latentcrdt/replication/feed.py",
+        "self._num_to_forget += num_members",
+        "pass",
+        "tests/replication/test_feed.py",
+    ),
 )

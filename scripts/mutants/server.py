@@ -36,7 +36,7 @@ MUTANTS = (
     Mutant(
         "naming a prefix is enough to come by it",
         "server/latentcrdt_server/routes/pushes.py",
-        "                caller.check_prefix(header, state)\n",
+        "        caller.check_prefix(header, state)\n",
         "",
         "tests/server/test_scopes.py",
     ),
@@ -53,5 +53,26 @@ MUTANTS = (
         "held[what] + coming[what] + asked[what] > limit",
         "held[what] + asked[what] > limit",
         "tests/server/test_ledger.py",
+    ),
+    Mutant(
+        "a reader that leaves is not missed while another request waits behind",
+        "server/latentcrdt_server/bulk_answer.py",
+        "        self._cycle.disconnected = True\n",
+        "",
+        "tests/server/test_bulk_answer.py",
+    ),
+    Mutant(
+        "a long answer begins before the socket has taken its head",
+        "server/latentcrdt_server/bulk_answer.py",
+        "            await self._flush_head()\n",
+        "",
+        "tests/server/test_bulk_answer.py",
+    ),
+    Mutant(
+        "a reader may stand still for ever",
+        "server/latentcrdt_server/bulk_answer.py",
+        "        if not done:\n",
+        "        if False:\n",
+        "tests/server/test_stalled_readers.py",
     ),
 )

@@ -74,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
                 streams=Admission(settings.max_streams, "answers being sent"),
                 peer=LocalPeer(replica),
                 peering=neighbours,
-                inventory=Inventory(store),
+                inventory=Inventory(),
                 metrics=metrics,
             )
             where = settings.store or str(settings.data_dir)

@@ -108,7 +108,8 @@ async def pour(body: AsyncIterable[bytes | memoryview], write: Callable[[memoryv
 
 async def read_small(receive: Receive, *, limit: int, timeout_s: float) -> bytes:
     """Return a whole small body; raises as ``chunks`` does."""
-    return b"".join([chunk async for chunk in chunks(receive, limit=limit, timeout_s=timeout_s)])
+    body = chunks(receive, limit=limit, timeout_s=timeout_s)
+    return b"".join([bytes(chunk) async for chunk in body])
 
 
 class _Batch:

@@ -15,8 +15,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from latentcrdt_server.bodies import BATCH_BYTES, FIRST_BATCH_BYTES
 
-LEAST_BULK_BYTES = 2**20
-"""From here on it pays; nothing but a fragment is this long."""
+LEAST_BULK_BYTES = 128 * 2**10
+"""From here on it pays; little but fragments is this long."""
 
 PATIENCE_S = 0.05
 """How long bytes wait for more of their batch: a slow sender must be seen to send."""

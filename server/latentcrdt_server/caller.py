@@ -96,7 +96,7 @@ class Caller:
             for fragment_id in held
             if self._is_readable(account, fragment_id)
             or account.roster.is_member(
-                fragment_id, self.replica, self.store, partial(account.principal.may, Scope.ADD)
+                fragment_id, self.replica, partial(account.principal.may, Scope.ADD)
             )
         }
         return [fragment_id for fragment_id in ids if fragment_id not in known]
@@ -143,7 +143,7 @@ class Caller:
         """
         if self.account is None:
             return nullcontext()
-        return self.account.ledger.reserve(header, self.replica, self.store)
+        return self.account.ledger.reserve(header, self.replica)
 
     def admit_body(self) -> AbstractContextManager[None]:
         """Count a request body as under way for the duration of the block, or raise BusyError."""
@@ -153,8 +153,8 @@ class Caller:
         def counts(name: StateName) -> bool:
             return name == state or account.principal.may(Scope.READ, name)
 
-        return account.roster.is_within(fragment_id, self.replica, self.store, counts)
+        return account.roster.is_within(fragment_id, self.replica, counts)
 
     def _is_readable(self, account: Account, fragment_id: FragmentId) -> bool:
         readable = partial(account.principal.may, Scope.READ)
-        return account.roster.is_within(fragment_id, self.replica, self.store, readable)
+        return account.roster.is_within(fragment_id, self.replica, readable)

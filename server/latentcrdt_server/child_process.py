@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -27,15 +28,20 @@ class ServerProcess:
     Several may be started before the first is waited for. Its log is ``<data_dir>.log``.
     """
 
-    def __init__(self, data_dir: Path, **settings: str | float | Path) -> None:
-        """Start it; ``max_fragment_bytes=1000`` sets LATENTCRDT_MAX_FRAGMENT_BYTES, and so on."""
+    def __init__(
+        self, data_dir: Path, *, within: Sequence[str] = (), **settings: str | float | Path
+    ) -> None:
+        """Start it; ``max_fragment_bytes=1000`` sets LATENTCRDT_MAX_FRAGMENT_BYTES, and so on.
+
+        ``within`` is a command that becomes the server where it ought to run, ``nsenter`` say.
+        """
         self.log_path = data_dir.with_name(data_dir.name + ".log")
         chosen = {"data_dir": data_dir, "host": "127.0.0.1", "port": 0, **settings}
         # The caller's own LATENTCRDT_* are meant for another server.
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("LATENTCRDT_")}
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(  # a fixed command
-                [sys.executable, "-m", "latentcrdt_server"],
+            self._process = subprocess.Popen(  # noqa: S603  # a fixed command
+                [*within, sys.executable, "-m", "latentcrdt_server"],
                 env=inherited | {f"LATENTCRDT_{k.upper()}": str(v) for k, v in chosen.items()},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -16,9 +16,6 @@ from latentcrdt.core.state import LatentState
 from latentcrdt.core.sync.feed import Cursor
 from latentcrdt.errors import LatentCRDTError
 from latentcrdt.replication.replica import Replica
-from latentcrdt.store.protocol import Store
-from latentcrdt_server.ledger import file_bytes
-from latentcrdt_server.roster import pages
 
 MEASURE_S = 1.0
 """Longest time that one count spends reading headers: Prometheus waits ten seconds for a scrape."""
@@ -41,8 +38,7 @@ class Holdings:
 class Inventory:
     """Counts members and their bytes; about 220 bytes a member. May be used from any thread."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._cursor: Cursor | None = None
         self._members: dict[StateName, set[FragmentId]] = {}
@@ -55,11 +51,11 @@ class Inventory:
     def count(self, replica: Replica) -> Holdings:
         """Return what the replica holds. Costs what is new since the last call."""
         with self._lock:
-            for page in pages(replica, self._cursor):
+            for page in replica.pages(self._cursor):
                 for name, delta in page.deltas.items():
                     self._take(name, delta)
                 self._cursor = page.cursor
-            self._measure()
+            self._measure(replica)
             return Holdings(
                 num_states=len(self._members),
                 num_fragments=len(self._num_states_of),
@@ -87,15 +83,15 @@ class Inventory:
                 self._num_bytes -= self._sizes.pop(fragment_id, 0)
                 self._unmeasured.pop(fragment_id, None)
 
-    def _measure(self) -> None:
-        """Read headers that were not read yet, each at most once a call, for a while."""
+    def _measure(self, replica: Replica) -> None:
+        """Look at members that were not measured yet, each at most once a call, for a while."""
         deadline = time.monotonic() + MEASURE_S
         for fragment_id in list(self._unmeasured):
             if time.monotonic() > deadline:
                 return
             del self._unmeasured[fragment_id]
             try:
-                size = file_bytes(self._store.header(fragment_id))
+                size = replica.summary(fragment_id).file_bytes
             except LatentCRDTError:
                 # Lost, damaged, or a disk that fails: metrics are needed most when that happens.
                 self._unmeasured[fragment_id] = None

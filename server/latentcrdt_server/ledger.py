@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from latentcrdt.core.container import body_offset
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.sync.feed import Cursor
@@ -18,10 +17,9 @@ from latentcrdt.errors import (
     QuotaExceededError,
 )
 from latentcrdt.replication.replica import Replica
-from latentcrdt.store.protocol import Store
 from latentcrdt_server.grants import Scope
 from latentcrdt_server.principals import Principal
-from latentcrdt_server.roster import Roster, pages
+from latentcrdt_server.roster import Roster
 
 
 class Ledger:
@@ -43,7 +41,7 @@ class Ledger:
         self._coming_sizes: dict[FragmentId, int] = {}
 
     @contextmanager
-    def reserve(self, header: FragmentHeader, replica: Replica, store: Store) -> Iterator[None]:
+    def reserve(self, header: FragmentHeader, replica: Replica) -> Iterator[None]:
         """Hold room for a fragment for the duration of the block, in which it may become a member.
 
         A fragment that counts already needs none. Raises QuotaExceededError when there is no room,
@@ -56,11 +54,11 @@ class Ledger:
         with self._lock:
             # What was just made a member still counts as coming until its block ends, and by its
             # id: so nothing is missed in between, and nothing counted twice.
-            self._measure(replica, store)
+            self._measure(replica)
             if fragment_id not in self._sizes:
-                self._check(fragment_id, file_bytes(header))
+                self._check(fragment_id, header.file_bytes)
             self._coming[fragment_id] += 1
-            self._coming_sizes[fragment_id] = file_bytes(header)
+            self._coming_sizes[fragment_id] = header.file_bytes
         try:
             yield
         finally:
@@ -69,10 +67,10 @@ class Ledger:
                 if not self._coming[fragment_id]:
                     del self._coming[fragment_id], self._coming_sizes[fragment_id]
 
-    def _measure(self, replica: Replica, store: Store) -> None:
+    def _measure(self, replica: Replica) -> None:
         new, self._lost = self._lost, set()
         has_shrunk = False
-        for page in pages(replica, self._cursor):
+        for page in replica.pages(self._cursor):
             for name, delta in page.deltas.items():
                 if self._counts(name):
                     has_shrunk |= delta.is_retracted
@@ -80,14 +78,14 @@ class Ledger:
             self._cursor = page.cursor
         for fragment_id in new - self._sizes.keys():
             try:
-                size = file_bytes(store.header(fragment_id))
+                size = replica.summary(fragment_id).file_bytes
             except (FragmentNotFoundError, CorruptFragmentError):
                 self._lost.add(fragment_id)
                 continue
             self._sizes[fragment_id] = size
             self._num_bytes += size
         if has_shrunk:
-            members = self._roster.members(replica, store, self._counts)
+            members = self._roster.members(replica, self._counts)
             self._lost &= members
             for gone in self._sizes.keys() - members:
                 self._num_bytes -= self._sizes.pop(gone)
@@ -118,8 +116,3 @@ class Ledger:
                     f"{coming[what]} on their way in; {asked[what]} more have to wait",
                     limit=limit,
                 )
-
-
-def file_bytes(header: FragmentHeader) -> int:
-    """Return the size of the whole fragment file that has this header."""
-    return body_offset(len(header.encoded)) + header.body_bytes

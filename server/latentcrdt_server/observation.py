@@ -11,6 +11,7 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from latentcrdt_server.bulk_answer import EXTENSION, BulkAnswer
 from latentcrdt_server.metrics import Metrics
 from latentcrdt_server.problems import PROBLEM_TYPE, internal_problem
 
@@ -62,7 +63,7 @@ class Observation:
             problem=exchange.problem,
             seconds=round(seconds, 6),
             bytes_in=exchange.bytes_in,
-            bytes_out=exchange.bytes_out,
+            bytes_out=exchange.bytes_out + _num_passed_by(scope),
             client_left=exchange.client_left,
         )
 
@@ -102,6 +103,12 @@ class _Exchange:
             self.bytes_out += len(body)
             self.is_complete = not message.get("more_body", False)
         await self._send(message)
+
+
+def _num_passed_by(scope: Scope) -> int:
+    """Return how many bytes of the answer went to the socket without passing through here."""
+    bulk: BulkAnswer | None = scope.get("extensions", {}).get(EXTENSION)
+    return 0 if bulk is None else bulk.num_sent
 
 
 def _request_id(headers: Headers) -> str:

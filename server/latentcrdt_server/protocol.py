@@ -15,6 +15,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from latentcrdt_server.bodies import LEAST_BYTES_PER_S
+from latentcrdt_server.bulk_answer import EXTENSION, BulkAnswer
 from latentcrdt_server.bulk_body import LEAST_BULK_BYTES, BulkBody
 
 MAX_HEAD_BYTES = 64 * 2**10
@@ -101,6 +102,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Note that the head is whole."""
         self._head_came()
         super().on_headers_complete()
+        bulk: Any = BulkAnswer(self.cycle, self.write_timeout_s)  # not what uvicorn expects there
+        self.scope["extensions"] = {EXTENSION: bulk}
         self._body_left = int(dict(self.headers).get(b"content-length", 0))
 
     def on_body(self, body: bytes) -> None:

@@ -7,13 +7,12 @@ copy of every state.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from latentcrdt.core.ids import FragmentId, StateName
-from latentcrdt.core.sync.feed import Cursor, FeedPage
+from latentcrdt.core.sync.feed import Cursor
 from latentcrdt.errors import CorruptFragmentError, FragmentNotFoundError
 from latentcrdt.replication.replica import Replica
-from latentcrdt.store.protocol import Store
 
 
 class Roster:
@@ -32,24 +31,22 @@ class Roster:
         self,
         fragment_id: FragmentId,
         replica: Replica,
-        store: Store,
         of: Callable[[StateName], bool],
     ) -> bool:
         """Return whether a fragment is a member of a state that ``of`` accepts."""
         with self._lock:
-            self._follow(replica, store)
+            self._follow(replica)
             return any(map(of, self._states_of.get(fragment_id, ())))
 
     def is_within(
         self,
         fragment_id: FragmentId,
         replica: Replica,
-        store: Store,
         of: Callable[[StateName], bool],
     ) -> bool:
         """Return whether it is a member of such a state, or what a member was captured behind."""
         with self._lock:
-            self._follow(replica, store)
+            self._follow(replica)
             waiting, seen = [fragment_id], {fragment_id}
             while waiting:
                 found = waiting.pop()
@@ -60,21 +57,19 @@ class Roster:
                 seen |= new
             return False
 
-    def members(
-        self, replica: Replica, store: Store, of: Callable[[StateName], bool]
-    ) -> set[FragmentId]:
+    def members(self, replica: Replica, of: Callable[[StateName], bool]) -> set[FragmentId]:
         """Return the members of all states that ``of`` accepts."""
         with self._lock:
-            self._follow(replica, store)
+            self._follow(replica)
             return {i for i, names in self._states_of.items() if any(map(of, names))}
 
-    def _follow(self, replica: Replica, store: Store) -> None:
-        for page in pages(replica, self._cursor):
+    def _follow(self, replica: Replica) -> None:
+        for page in replica.pages(self._cursor):
             for name, delta in page.deltas.items():
                 if delta.is_retracted:
                     self._forget(name)
                 for fragment_id in delta:
-                    self._place(fragment_id, store)
+                    self._place(fragment_id, replica)
                     names = self._states_of.get(fragment_id, ())
                     if name not in names:
                         self._states_of[fragment_id] = (*names, name)
@@ -87,14 +82,14 @@ class Roster:
             elif retracted in names:
                 self._states_of[fragment_id] = tuple(n for n in names if n != retracted)
 
-    def _place(self, fragment_id: FragmentId, store: Store) -> None:
+    def _place(self, fragment_id: FragmentId, replica: Replica) -> None:
         """Note what a fragment is behind, and what that is behind, as far as it is held.
 
         What is lost or damaged stands behind nothing: it is read again when the server starts.
         """
         while fragment_id not in self._states_of and fragment_id not in self._is_placed:
             try:
-                prefix = store.header(fragment_id).prefix
+                prefix = replica.prefix_of(fragment_id)
             except (FragmentNotFoundError, CorruptFragmentError):
                 return
             if prefix is None:
@@ -102,13 +97,3 @@ class Roster:
             self._is_placed.add(fragment_id)
             self._behind.setdefault(prefix, set()).add(fragment_id)
             fragment_id = prefix
-
-
-def pages(replica: Replica, after: Cursor | None) -> Iterator[FeedPage]:
-    """Yield what the replica learned since a cursor, to the end."""
-    while True:
-        page = replica.changes(after)
-        yield page
-        if page.is_last:
-            return
-        after = page.cursor

@@ -60,10 +60,33 @@ def test_the_server_benchmark_reports_every_row(run):
     assert [row["what"] for row in document["rows"]] == [
         "socket, hash and durable write",
         "push",
-        "bare socket",
-        "socket and hash",
+        "bare sendfile",
+        "sendfile into new memory",
+        "sendfile into new memory, hashed",
         "fetch",
         "render on the server",
+        "the same, unverified",
         "render in the client",
     ]
     assert all(row["bytes_per_second"] > 0 for row in document["rows"])
+
+
+def test_the_scale_benchmark_reports_every_row(run):
+    result = run("bench", "scale", "--fragments", "40", "--states", "3", "--runs", "1", "--json")
+    document = json.loads(result.stdout)
+    times = {row["what"]: row["times"] for row in document["rows"]}
+    assert times.pop("/healthz meanwhile") > 0
+    assert times == {
+        "opening the store": 1,
+        "the same, each head read again": 1,
+        "a server, from its start to its end": 1,
+        "list the states": 1,
+        "a small state": 20,
+        "a state of 40": 1,
+        "plan 10 of 40": 1,
+        "/metrics": 4,
+        "push into a state of 0": 100,
+        "push into a state of 4": 100,
+        "push into a state of 40": 100,
+    }
+    assert all(0 < row["p50"] <= row["p99"] for row in document["rows"])

@@ -28,6 +28,8 @@ class ScriptedServer:
     replies: list[Reply] = field(default_factory=list)
     """Answers in turn; after each the connection is closed."""
     asked: list[Asked] = field(default_factory=list)
+    invites: bool = True
+    """Whether a body whose head expects it is invited; else the answer comes instead."""
 
     def answer(self, request: Asked) -> bytes:
         self.asked.append(request)
@@ -68,7 +70,13 @@ def serving(tls: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
             while (line := self.rfile.readline().decode().strip()) != "":
                 name, _, value = line.partition(":")
                 headers[name.lower()] = value.strip()
-            body = self.rfile.read(int(headers.get("content-length", 0)))
+            num_bytes = int(headers.get("content-length", 0))
+            if "expect" in headers:
+                if script.invites:
+                    self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                else:
+                    num_bytes = 0
+            body = self.rfile.read(num_bytes)
             self.wfile.write(script.answer(Asked(method, path, headers, body)))
 
     class Server(socketserver.ThreadingTCPServer):

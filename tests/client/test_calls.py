@@ -75,7 +75,7 @@ def test_created_must_be_a_boolean(value):
 
 
 def test_an_acknowledgement_of_another_fragment_is_refused():
-    call = calls.push(NAME, FragmentBody(make_fragment(1)))
+    call = calls.push(NAME, FragmentBody(make_fragment(1)), on_invitation=False)
     other = {"id": str(make_fragment(2).fragment_id), "created": True}
     with pytest.raises(UnexpectedAnswerError, match=str(ID)):
         call.read(answer(other))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -14,9 +13,17 @@ import pytest
 
 from latentcrdt import Client
 from latentcrdt.client.direct import PIECE_BYTES, is_reached_directly
+from latentcrdt.client.invitation import hear
 from latentcrdt.core.fragment import Fragment
-from latentcrdt.errors import ConnectionFailedError, DigestMismatchError, TooLargeError
+from latentcrdt.errors import (
+    ConnectionFailedError,
+    DigestMismatchError,
+    ForbiddenError,
+    TooLargeError,
+    UnexpectedAnswerError,
+)
 from latentcrdt.testing.fragments import make_fragment, make_geometry
+from tests.client.listening import listening, read_head, wait_for_the_end
 from tests.client.scripted_server import ScriptedServer, http, json_http, problem, serving
 
 GEOMETRY = make_geometry(head_dim=128, num_kv_heads=8)
@@ -30,42 +37,14 @@ def test_the_fragment_is_of_many_pieces():
     assert len(FILE) > 8 * PIECE_BYTES
 
 
-@contextmanager
-def listening(*serve: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that treats its connections, one after another, as these functions do."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def accept() -> None:
-            for treat in serve:
-                with suppress(OSError), listener.accept()[0] as connection:
-                    treat(connection)
-
-        thread = threading.Thread(target=accept)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)  # wakes accept
-            thread.join()
+INVITATION = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def read_head(connection: socket.socket) -> bytes:
-    head = b""
-    while b"\r\n\r\n" not in head:
-        head += connection.recv(65536)
-    return head
-
-
-def not_held(connection: socket.socket) -> None:
-    """Answer the question that goes before a push."""
-    read_head(connection)
-    connection.sendall(problem(404, "fragment_not_found"))
-
-
-def wait_for_the_end(connection: socket.socket) -> None:
-    while connection.recv(65536):
-        pass
+def read_body(connection: socket.socket, num_bytes: int, begun: bytes = b"") -> bytes:
+    body = bytearray(begun)
+    while len(body) < num_bytes and (data := connection.recv(65536)):
+        body += data
+    return bytes(body)
 
 
 @pytest.mark.parametrize("cut", [3 * PIECE_BYTES + 17, len(FILE) - 1, 100])
@@ -133,8 +112,6 @@ def test_an_error_of_the_one_who_watches_is_passed_on(script):
 
 
 def test_a_progress_bar_that_breaks_is_no_broken_connection(script):
-    script.replies = [problem(404, "fragment_not_found")]
-
     def watch(_done: int, _total: int) -> None:
         raise BrokenPipeError
 
@@ -167,12 +144,14 @@ def test_a_refusal_is_read_while_the_body_is_sent(huge):
 
     def refuse(connection: socket.socket) -> None:
         read_head(connection)
+        connection.sendall(INVITATION)
+        connection.recv(1)
         connection.sendall(problem(413, "too_large"))
         released.wait(30)
 
     released = threading.Event()
     done: list[int] = []
-    with listening(not_held, refuse) as url, Client(url, timeout_s=600) as client:
+    with listening(refuse) as url, Client(url, timeout_s=600) as client:
         with pytest.raises(TooLargeError):
             client.push("s", huge, on_progress=lambda now, _: done.append(now))
         released.set()
@@ -182,13 +161,143 @@ def test_a_refusal_is_read_while_the_body_is_sent(huge):
 def test_a_server_that_stops_taking_a_body_is_given_up(huge):
     def stall(connection: socket.socket) -> None:
         read_head(connection)
+        connection.sendall(INVITATION)
         released.wait(30)
 
     released = threading.Event()
-    with listening(not_held, stall) as url, Client(url, timeout_s=0.2, attempts=1) as client:
+    with listening(stall) as url, Client(url, timeout_s=0.2, attempts=1) as client:
         with pytest.raises(ConnectionFailedError, match="no byte was taken"):
             client.push("s", huge)
         released.set()
+
+
+# Invitations.
+
+PUSHED = json_http(201, {"id": str(ID), "created": True})
+HELD = json_http(200, {"id": str(ID), "created": False})
+
+
+def test_an_invited_body_follows_on_the_same_connection():
+    bodies = []
+
+    def invite(connection: socket.socket) -> None:
+        head = read_head(connection)
+        assert b"expect: 100-continue\r\n" in head.lower()
+        assert head.endswith(b"\r\n\r\n")
+        connection.sendall(INVITATION)
+        bodies.append(read_body(connection, len(FILE)))
+        connection.sendall(PUSHED)
+
+    with listening(invite) as url, Client(url) as client:
+        result = client.push("s", LARGE)
+    assert (result.created, result.sent) == (True, True)
+    assert bodies == [FILE]
+
+
+@pytest.mark.parametrize(
+    ("answered", "error"),
+    [
+        (problem(403, "forbidden"), ForbiddenError),
+        (problem(413, "too_large"), TooLargeError),
+        (b"HTTP/1.0 413 Too Large\r\n\r\n", UnexpectedAnswerError),
+        (HELD, None),
+    ],
+)
+def test_a_body_that_nobody_wants_is_not_sent(answered, error):
+    rest = []
+
+    def answer(connection: socket.socket) -> None:
+        read_head(connection)
+        connection.sendall(answered)
+        connection.shutdown(socket.SHUT_WR)
+        rest.append(read_body(connection, len(FILE)))
+
+    with listening(answer) as url, Client(url) as client:
+        if error is None:
+            result = client.push("s", LARGE)
+            assert (result.created, result.sent) == (False, False)
+        else:
+            with pytest.raises(error):
+                client.push("s", LARGE)
+    assert rest == [b""]
+
+
+def test_an_invitation_may_come_in_parts():
+    def invite(connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        read_head(connection)
+        for part in (INVITATION[:5], INVITATION[5:14], b" x\r\nname: value", b"\r\n\r\n"):
+            connection.sendall(part)
+        assert read_body(connection, len(FILE)) == FILE
+        connection.sendall(PUSHED)
+
+    with listening(invite) as url, Client(url) as client:
+        assert client.push("s", LARGE).sent
+
+
+def test_a_server_that_says_nothing_gets_the_body_and_is_not_waited_for_again(monkeypatch):
+    monkeypatch.setattr("latentcrdt.client.direct.hear", lambda sock: hear(sock, 0.05))
+    heads = []
+
+    def take(connection: socket.socket) -> None:
+        head, _, begun = read_head(connection).partition(b"\r\n\r\n")
+        heads.append(head.lower())
+        assert read_body(connection, len(FILE), begun) == FILE
+        connection.sendall(PUSHED)
+
+    def not_held(connection: socket.socket) -> None:
+        heads.append(read_head(connection).lower())
+        connection.sendall(problem(404, "fragment_not_found"))
+
+    with listening(take, not_held, take) as url, Client(url) as client:
+        assert client.push("s", LARGE).sent
+        assert client.push("s", LARGE).sent
+    assert [head.split()[0] for head in heads] == [b"post", b"put", b"post"]
+    assert [b"expect:" in head for head in heads] == [True, False, False]
+
+
+def test_an_invitation_that_comes_late_is_no_answer(monkeypatch):
+    monkeypatch.setattr("latentcrdt.client.direct.hear", lambda sock: hear(sock, 0))
+
+    def take(connection: socket.socket) -> None:
+        _, _, begun = read_head(connection).partition(b"\r\n\r\n")
+        begun += connection.recv(65536)
+        connection.sendall(INVITATION)
+        assert read_body(connection, len(FILE), begun) == FILE
+        connection.sendall(PUSHED)
+
+    with listening(take) as url, Client(url) as client:
+        assert client.push("s", LARGE).created
+
+
+def test_a_server_that_expects_nothing_gets_the_body_all_the_same():
+    def refuse(connection: socket.socket) -> None:
+        assert b"expect" in read_head(connection).lower()
+        connection.sendall(b"HTTP/1.1 417 Expectation Failed\r\ncontent-length: 0\r\n\r\n")
+        wait_for_the_end(connection)
+
+    def take(connection: socket.socket) -> None:
+        head, _, begun = read_head(connection).partition(b"\r\n\r\n")
+        assert b"expect" not in head.lower()
+        assert read_body(connection, len(FILE), begun) == FILE
+        connection.sendall(PUSHED)
+
+    with listening(refuse, take) as url, Client(url, attempts=1) as client:
+        assert client.push("s", LARGE).sent
+
+
+def test_a_server_that_leaves_instead_of_inviting_is_asked_again():
+    def leave(connection: socket.socket) -> None:
+        read_head(connection)
+
+    def invite(connection: socket.socket) -> None:
+        read_head(connection)
+        connection.sendall(INVITATION)
+        assert read_body(connection, len(FILE)) == FILE
+        connection.sendall(PUSHED)
+
+    with listening(leave, invite) as url, Client(url) as client:
+        assert client.push("s", LARGE).sent
 
 
 def test_connections_are_used_again_and_dropped_when_the_server_closed_them():

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import stamina
 
+from latentcrdt import Client
 from latentcrdt.client import local_flows
 from latentcrdt.client.fragment_cache import FragmentCache
 from latentcrdt.client.local_render import pinned
@@ -24,6 +25,7 @@ from latentcrdt.errors import (
     DigestMismatchError,
     InvalidRequestError,
     MalformedError,
+    StateRetractedError,
     StoreFailedError,
     TooLargeError,
     TruncatedError,
@@ -244,12 +246,13 @@ def test_an_earlier_file_stays_when_the_fetch_fails(make_client, script, tmp_pat
 
 
 def test_a_push_is_sent_again_whole_after_a_broken_connection(make_client, script):
-    script.replies = [NOT_HELD, b"", problem(503, "busy", retry_after=0), PUSHED]
+    question = [] if make_client is Client else [NOT_HELD]
+    script.replies = [*question, b"", problem(503, "busy", retry_after=0), PUSHED]
     done: list[int] = []
     with make_client(script.url) as client:
         result = client.push("s", FRAGMENT, on_progress=lambda now, _: done.append(now))
     assert (result.created, result.sent) == (True, True)
-    assert [asked.body for asked in script.asked[1:]] == [FILE] * 3
+    assert [asked.body for asked in script.asked[len(question) :]] == [FILE] * 3
     assert script.asked[-1].headers["content-length"] == str(len(FILE))
     assert script.asked[-1].headers["fragment-id"] == str(ID)
     assert done == sorted(set(done))
@@ -258,12 +261,24 @@ def test_a_push_is_sent_again_whole_after_a_broken_connection(make_client, scrip
 
 def test_a_fragment_that_the_server_holds_costs_one_small_call(make_client, script):
     script.replies = [json_http(201, {"id": str(ID), "state": "s", "created": True})]
+    script.invites = False
     done: list[tuple[int, int]] = []
     with make_client(script.url) as client:
         result = client.push("s", FRAGMENT, on_progress=lambda *args: done.append(args))
     assert (result.fragment_id, result.created, result.sent) == (ID, True, False)
-    assert [(asked.method, asked.body) for asked in script.asked] == [("PUT", b"")]
+    method = "POST" if make_client is Client else "PUT"
+    assert [(asked.method, asked.body) for asked in script.asked] == [(method, b"")]
     assert done == [(len(FILE), len(FILE))]
+
+
+def test_a_refused_push_costs_one_small_call(make_client, script):
+    script.replies = [problem(410, "state_retracted")]
+    script.invites = False
+    done: list[int] = []
+    with make_client(script.url) as client, pytest.raises(StateRetractedError):
+        client.push("s", FRAGMENT, on_progress=lambda now, _: done.append(now))
+    assert [asked.body for asked in script.asked] == [b""]
+    assert done == []
 
 
 def test_a_small_fragment_is_sent_without_asking(make_client, script):
@@ -272,6 +287,7 @@ def test_a_small_fragment_is_sent_without_asking(make_client, script):
     with make_client(script.url) as client:
         assert client.push("s", small).created is False
     assert [asked.method for asked in script.asked] == ["POST"]
+    assert "expect" not in script.asked[0].headers
 
 
 # Renders.

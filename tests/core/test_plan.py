@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latentcrdt.core.compatibility import class_of, select_class
+from latentcrdt.core.compatibility import select_class
 from latentcrdt.core.ids import ClassId, FragmentId
 from latentcrdt.core.placement import canonical_order, place
 from latentcrdt.core.plan import LayerRange, Layout, RenderPlan
@@ -144,7 +144,7 @@ def test_the_render_id_is_blake3_over_class_layout_base_and_deltas():
 def test_the_class_id_is_blake3_over_geometry_and_prefix():
     header = make_fragment(1, prefix=FragmentId(bytes(32))).header
     fields = ["latentcrdt.class", 1, *header.geometry.fields(), bytes(32)]
-    assert class_of(header) == blake3.blake3(msgpack.packb(fields)).digest()
+    assert header.class_id == blake3.blake3(msgpack.packb(fields)).digest()
 
 
 def test_order_and_layout_name_different_renders():
@@ -216,9 +216,9 @@ def test_two_classes_are_ambiguous_and_listed():
     by_id = {h.fragment_id: h for h in members}
     with pytest.raises(AmbiguousClassError) as caught:
         select_class(by_id)
-    assert caught.value.details["classes"] == sorted(str(class_of(h)) for h in members)
+    assert caught.value.details["classes"] == sorted(str(h.class_id) for h in members)
     for header in members:
-        assert list(select_class(by_id, class_of(header))) == [header.fragment_id]
+        assert list(select_class(by_id, header.class_id)) == [header.fragment_id]
     with pytest.raises(ClassNotFoundError):
         select_class(by_id, ClassId(bytes(32)))
 
@@ -228,7 +228,7 @@ def test_a_fork_point_among_the_members_is_no_rival_class():
     behind = headers([3, 4], prefix=fork.fragment_id)
     by_id = {h.fragment_id: h for h in [fork, *behind]}
     assert set(select_class(by_id)) == {h.fragment_id for h in behind}
-    assert set(select_class(by_id, class_of(fork))) == {fork.fragment_id}
+    assert set(select_class(by_id, fork.class_id)) == {fork.fragment_id}
 
 
 def test_an_empty_state_has_nothing_to_render():

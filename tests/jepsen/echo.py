@@ -32,7 +32,7 @@ class Echo:
 
 
 @asynccontextmanager
-async def echoing() -> AsyncIterator[Echo]:
+async def echoing(host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Echo]:
     echo = Echo()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -50,7 +50,7 @@ async def echoing() -> AsyncIterator[Echo]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    server = await asyncio.start_server(connected, host, port)
     echo.address = server.sockets[0].getsockname()
     try:
         yield echo

@@ -13,6 +13,7 @@ from typing import Self
 import pytest
 
 from latentcrdt.testing.jepsen.deck import (
+    LINK_FAULTS,
     NETWORK_FAULTS,
     SERVER_FAULTS,
     all_parted,
@@ -26,10 +27,11 @@ from latentcrdt.testing.jepsen.fault_proxy import Conditions
 from latentcrdt.testing.jepsen.faults import BadLinks, Kill, Partition, Reset
 from latentcrdt.testing.jepsen.nemesis import BEGUN, ENDED, ENDS, Timing, torment
 from latentcrdt.testing.jepsen.network import Network
+from latentcrdt.testing.jepsen.proxy_network import ProxyNetwork
 from latentcrdt.testing.jepsen.recorder import Recorder
 from tests.jepsen.echo import Caller, Echo, echoing, round_trip_of_another_connection, run
 
-ALL = {**SERVER_FAULTS, **NETWORK_FAULTS}
+ALL = {**SERVER_FAULTS, **NETWORK_FAULTS, **LINK_FAULTS}
 AT_ONCE = Timing(calm_s=(0.0, 0.0), fault_s=(0.0, 0.0))
 
 
@@ -37,7 +39,7 @@ AT_ONCE = Timing(calm_s=(0.0, 0.0), fault_s=(0.0, 0.0))
 class ScriptedCluster:
     """Remembers what is done to it."""
 
-    network: Network = field(default_factory=lambda: Network(3, "0"))
+    network: Network = field(default_factory=lambda: ProxyNetwork(3, "0"))
     done: list[str] = field(default_factory=list)
     breaks_at: str = ""
 
@@ -69,7 +71,7 @@ class Mesh:
     """A network between echo servers."""
 
     def __init__(self, num_servers: int) -> None:
-        self.network = Network(num_servers, "0")
+        self.network = ProxyNetwork(num_servers, "0")
         self.servers: list[Echo] = []
         self._stack = AsyncExitStack()
 
@@ -95,7 +97,7 @@ def test_a_blocked_direction_takes_requests_one_way_and_answers_the_other():
     async def scenario() -> None:
         async with Mesh(2) as mesh:
             mute_asks, mute_answers = await mesh.call(0, 1), await mesh.call(1, 0)
-            mesh.network.block([(0, 1)])
+            await mesh.network.block([(0, 1)])
             mute_asks.send(b"question")
             mute_answers.send(b"question")
             at_mute, at_other = mesh.servers[0].received[0], mesh.servers[1].received[0]
@@ -104,7 +106,7 @@ def test_a_blocked_direction_takes_requests_one_way_and_answers_the_other():
             await round_trip_of_another_connection(mesh.servers[0])
             assert bytes(at_other) == b"."
             assert not answer.done()
-            mesh.network.heal()
+            await mesh.network.heal()
             assert await answer == await mute_asks.receive(8) == b"question"
 
     run(scenario)
@@ -113,7 +115,7 @@ def test_a_blocked_direction_takes_requests_one_way_and_answers_the_other():
 def test_a_partition_leaves_links_between_servers_of_one_side_alone():
     async def scenario() -> None:
         async with Mesh(3) as mesh:
-            mesh.network.block([(0, 1), (1, 0), (0, 2), (2, 0)])
+            await mesh.network.block([(0, 1), (1, 0), (0, 2), (2, 0)])
             for source, target in ((1, 2), (2, 1)):
                 await mesh.call(source, target)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from latentcrdt.testing.jepsen import set_full
-from latentcrdt.testing.jepsen.deck import SERVER_FAULTS
+from latentcrdt.testing.jepsen import namespace_network, set_full
+from latentcrdt.testing.jepsen.deck import NETWORK_FAULTS, SERVER_FAULTS
 from latentcrdt.testing.jepsen.history import History
 from latentcrdt.testing.jepsen.nemesis import Timing
 from latentcrdt.testing.jepsen.verdict import Verdict
@@ -34,7 +34,9 @@ CALM = Scenario(
 )
 """One server, and nothing that befalls it."""
 
-ONE_KILL = replace(CALM, decks=({"kill": SERVER_FAULTS["kill"]},))
+KILLS = {"kill": SERVER_FAULTS["kill"]}
+
+ONE_KILL = replace(CALM, decks=(KILLS,))
 
 
 def judged(scenario: Scenario, directory: Path, *, are_peers: bool = True) -> Verdict:
@@ -59,6 +61,17 @@ def test_under_every_fault_no_acknowledged_add_is_lost(tmp_path: Path, disks: st
     history = History.load(tmp_path / "history.jsonl")
     assert set_full.check(history) == verdict.set_full
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_when_the_kernel_s_own_network_is_parted_no_acknowledged_add_is_lost(tmp_path: Path):
+    if reason := namespace_network.why_unavailable():
+        pytest.skip(reason)
+    scenario = replace(BRIEF, decks=(KILLS, NETWORK_FAULTS)).in_namespaces()
+    verdict = judged(scenario, tmp_path)
+    assert dict(verdict.rows())["verdict"] == "valid", verdict
+    assert verdict.set_full.num_acknowledged > 50
+    assert list(verdict.set_full.stale), "no partition was felt"
+    assert verdict.faults == {"kill": 1, **dict.fromkeys(NETWORK_FAULTS, 1)}
 
 
 def test_full_disks_are_among_the_faults(disks: str | None):

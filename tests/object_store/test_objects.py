@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
+from latentcrdt.core.container import FRAGMENT_MAGIC, frame
 from latentcrdt.errors import (
     CorruptFragmentError,
     FragmentNotFoundError,
     InvalidRequestError,
     StoreFailedError,
     StoreFullError,
+    TooLargeError,
 )
 from latentcrdt.store.object_store.obstore_bucket import ObstoreBucket, _service_errors
-from latentcrdt.store.object_store.store import ObjectStore
+from latentcrdt.store.object_store.store import MAX_OBJECT_BYTES, ObjectStore
 from latentcrdt.store.object_store.trash import object_key
 from latentcrdt.store.protocol import Store
 from latentcrdt.testing.fragments import make_fragment
@@ -198,3 +202,26 @@ def test_what_a_service_answers_becomes_an_error_of_ours(
 def test_an_address_that_is_no_bucket_is_refused(url: str) -> None:
     with pytest.raises(InvalidRequestError, match="s3://"):
         ObstoreBucket.open(url)
+
+
+def test_a_question_for_many_ids_is_many_questions_at_once(store: Store, handle: Handle) -> None:
+    together = Barrier(3, timeout=60)
+    handle.before = lambda _: together.wait()  # breaks unless all three are on their way
+    asked = [make_fragment(seed).fragment_id for seed in (2, 3)]
+    assert store.missing([asked[0], FRAGMENT.fragment_id, asked[1]]) == asked
+
+
+def test_a_fragment_too_large_to_be_moved_to_the_trash_is_refused_by_its_header(
+    store: Store,
+) -> None:
+    header = FRAGMENT.header
+    tokens = MAX_OBJECT_BYTES // header.body_bytes * header.seq_len
+    fits, too_large = (
+        replace(header, seq_len=n, token_bytes=None) for n in (tokens // 2, tokens * 2)
+    )
+    assert fits.file_bytes < MAX_OBJECT_BYTES < too_large.file_bytes
+    with store.put(max_bytes=1 << 40) as upload:
+        upload.write(frame(FRAGMENT_MAGIC, fits.encoded))
+    with store.put(max_bytes=1 << 40) as upload, pytest.raises(TooLargeError) as refused:
+        upload.write(frame(FRAGMENT_MAGIC, too_large.encoded))
+    assert refused.value.details["limit"] == MAX_OBJECT_BYTES

@@ -13,15 +13,17 @@ from hypothesis import strategies as st
 
 from latentcrdt.core.geometry import Dtype, RopeDescriptor, RopeStyle
 from latentcrdt.errors import EngineSelfTestError
+from latentcrdt.render import torch_engine, workers
 from latentcrdt.render.bits import LARGEST_KEY, SMALLEST_KEY, UNSIGNED
 from latentcrdt.render.golden import golden, key_vectors, self_test
 from latentcrdt.render.golden import rotations as rotations_of
 from latentcrdt.render.numba_engine import NumbaEngine
 from latentcrdt.render.reference import ReferenceEngine
 from latentcrdt.render.selection import select_engine
-from latentcrdt.render.sharing import SHARED_ELEMENTS, Sharing
+from latentcrdt.render.splitmix import float_bits
 from latentcrdt.render.tables import rotation_table
-from latentcrdt.render.torch_engine import TorchEngine, Turner
+from latentcrdt.render.torch_engine import CHUNK_ELEMENTS, TorchEngine, Turner
+from latentcrdt.render.workers import Workers
 from latentcrdt.testing.golden import compute
 from tests.render import oracle
 
@@ -111,9 +113,28 @@ def test_an_engine_that_does_not_flush_is_not_used(monkeypatch):
         self_test(TorchEngine())
 
 
-@pytest.mark.parametrize("chunk", [16, 48, 1 << 10, SHARED_ELEMENTS])
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda e: e.name)
+@pytest.mark.parametrize("dtype", [Dtype.BF16, Dtype.F32])
+@pytest.mark.parametrize("sign", [0, 1])
+@pytest.mark.parametrize("magnitude", [1, "largest"])
+def test_tiny_keys_among_ordinary_ones_are_flushed(engine, dtype, sign, magnitude):
+    tiny = SMALLEST_KEY[dtype] - 1 if magnitude == "largest" else magnitude
+    ordinary = np.frombuffer(float_bits(3, 2 * 5 * 16, dtype), UNSIGNED[dtype]).reshape(2, 5, 16)
+    keys, flushed = ordinary.copy(), ordinary.copy()
+    # A pair of them: beside an ordinary key, nobody would see whether they were flushed.
+    keys[1, 2, [3, 11]] = tiny | sign << (8 * dtype.itemsize - 1)
+    flushed[1, 2, [3, 11]] = 0
+    rope = RopeDescriptor(RopeStyle.HALF, 16, np.linspace(0.1, 1, 8).astype("<f4").tobytes())
+    table = rotation_table(rope, 5, dtype)
+    turned, expected = np.empty_like(keys), np.empty_like(keys)
+    engine.rotate(keys, turned, dtype, table)
+    ReferenceEngine().rotate(flushed, expected, dtype, table)
+    assert np.array_equal(turned, expected)
+
+
+@pytest.mark.parametrize("chunk", [16, 48, 1 << 10, CHUNK_ELEMENTS])
 def test_the_size_of_chunks_changes_no_bit(monkeypatch, chunk):
-    monkeypatch.setattr(Sharing, "elements", lambda self: chunk)
+    monkeypatch.setattr(torch_engine, "CHUNK_ELEMENTS", chunk)
     self_test(TorchEngine())
 
 
@@ -127,37 +148,45 @@ def test_any_shape_is_covered_by_chunks_of_any_size(heads, num_rows, dim, chunk)
     ReferenceEngine().rotate(keys, expected, Dtype.BF16, table)
     with pytest.MonkeyPatch.context() as patch:
         # The scratch of 57,000 rows was once a row too short for its chunks.
-        patch.setattr(Sharing, "elements", lambda self: chunk)
+        patch.setattr(torch_engine, "CHUNK_ELEMENTS", chunk)
         TorchEngine().rotate(keys, into, Dtype.BF16, table)
     assert np.array_equal(into, expected)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_the_number_of_threads_changes_no_bit(threads):
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        self_test(TorchEngine())
-    finally:
-        torch.set_num_threads(before)
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("engine", [TorchEngine, NumbaEngine])
+def test_the_number_of_threads_changes_no_bit(monkeypatch, engine, threads):
+    monkeypatch.setattr(workers, "SHARE_BYTES", 1)
+    made = engine()
+    made._workers = Workers(threads, made._workers.prepare)
+    assert compute(made) == golden()
 
 
 def test_flush_to_zero_changes_no_bit():
-    # In a thread of its own: the mode belongs to the thread that sets it.
+    # In a thread of its own: the mode belongs to the thread that sets it, and to those it starts.
     failures = []
 
     def run():
         torch.set_flush_denormal(True)
         try:
-            for engine in ENGINES:
+            for engine in (ReferenceEngine(), TorchEngine(), NumbaEngine()):
                 failures.extend([] if compute(engine) == golden() else [engine.name])
+                if engine.name != "numpy":
+                    engine._workers.share(range(1), 1, lambda _: modes.append(flushes()))
         finally:
             torch.set_flush_denormal(False)
 
+    modes = []
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
     assert failures == []
+    assert modes == [True, True]
+
+
+def flushes():
+    """Whether the arithmetic of this thread makes 0 of what is too small for a normal number."""
+    return bool(np.float32([2.0**-126])[0] * np.float32(0.5) == 0)
 
 
 def test_strided_sources_and_targets_are_turned_in_place():

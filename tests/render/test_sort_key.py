@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.geometry import Dtype
 from latentcrdt.errors import NonFiniteKeysError
+from latentcrdt.render import scratch_memory
 from latentcrdt.render import sort_key as module
 from latentcrdt.render.sort_key import check_keys, fold, sort_key
 from latentcrdt.testing.fragments import make_fragment, make_geometry
@@ -49,7 +50,7 @@ def test_the_size_of_chunks_changes_no_bit(monkeypatch, chunk):
 def test_norms_on_disk_change_no_bit(monkeypatch):
     fragment = make_fragment(5, seq_len=33)
     in_memory = sort_key(fragment)
-    monkeypatch.setattr(module, "MAX_NORMS_IN_MEMORY", 4)
+    monkeypatch.setattr(scratch_memory, "MAX_IN_MEMORY", 4)
     assert sort_key(fragment) == in_memory
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import FragmentId, StateName
+from latentcrdt.core.query import RenderQuery
 from latentcrdt.core.state import LatentState
 from latentcrdt.core.sync.feed import FeedPage
 from latentcrdt.errors import (
@@ -177,6 +178,39 @@ def test_a_fragment_lost_here_comes_back_from_the_peer():
     assert done.taken.num_copied == 1
     assert again.unheld() == []
     assert held(again) == held(theirs)
+
+
+def test_a_prefix_lost_here_comes_back_from_the_peer_though_it_is_no_member():
+    outer = make_fragment(1, seq_len=3)
+    inner = make_fragment(2, start=3, seq_len=2, prefix=outer.fragment_id)
+    leaf = make_fragment(3, start=5, seq_len=2, prefix=inner.fragment_id)
+    for lost in ([outer], [inner], [outer, inner], [outer, inner, leaf]):
+        store = MemoryStore()
+        ours, theirs = Replica(store), make_replica(leaf, POOL[0])
+        for replica in (ours, theirs):
+            for prefix in (outer, inner):
+                with replica.begin_hold(prefix.fragment_id) as push:
+                    push.write(prefix.to_bytes())
+                    push.commit()
+        synchronise(LocalPeer(ours), LocalPeer(theirs))
+        for fragment in lost:
+            store.remove(fragment.fragment_id)
+        for again in (ours, Replica(store)):
+            assert again.unheld() == [(A, leaf.fragment_id)]
+        done = synchronise(LocalPeer(again), LocalPeer(theirs))
+        assert not done.taken.failures
+        assert again.unheld() == []
+        assert again.plan(A, RenderQuery(order=(leaf.fragment_id,))).num_tokens == 7
+
+
+def test_a_member_whose_prefix_nobody_has_is_as_equal_as_it_can_be():
+    leaf = make_fragment(3, start=5, seq_len=2, prefix=make_fragment(2, start=3).fragment_id)
+    ours, theirs = make_replica(leaf), make_replica(leaf)
+    assert ours.unheld() == [(A, leaf.fragment_id)]
+    done = synchronise(LocalPeer(ours), LocalPeer(theirs))
+    assert done.is_equal
+    assert done.taken.num_bytes == 0
+    assert not done.has_failures
 
 
 def test_what_a_fragment_stands_behind_comes_with_it_though_it_is_no_member():

@@ -121,4 +121,4 @@ def test_a_replicas_state_is_the_latent_state_of_its_fragments(items: list[Fragm
     replica = replica_of(items)
     ids: set[FragmentId] = {fragment.fragment_id for fragment in items}
     assert replica.state(NAME) == LatentState(ids)
-    assert list(replica.headers(NAME)) == sorted(ids)
+    assert list(replica.summaries(replica.state(NAME))) == sorted(ids)

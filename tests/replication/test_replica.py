@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from latentcrdt.core.compatibility import class_of
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.geometry import Dtype
 from latentcrdt.core.ids import FragmentId, StateName
@@ -182,7 +181,7 @@ def test_a_state_is_declared_once(replica: Replica) -> None:
 
 
 def test_an_unknown_state_is_not_found(replica: Replica) -> None:
-    for ask in (replica.state, replica.headers, replica.plan):
+    for ask in (replica.state, replica.plan):
         with pytest.raises(StateNotFoundError, match="task-42"):
             ask(NAME)
 
@@ -264,7 +263,7 @@ def test_two_classes_are_ambiguous_until_one_is_named(replica: Replica) -> None:
     push_all(replica, one, two)
     with pytest.raises(AmbiguousClassError) as caught:
         replica.plan(NAME)
-    classes = [class_of(one.header), class_of(two.header)]
+    classes = [one.header.class_id, two.header.class_id]
     assert caught.value.details["classes"] == sorted(map(str, classes))
     for fragment, class_id in zip((one, two), classes, strict=True):
         assert order_of(replica, RenderQuery(class_id=class_id)) == [fragment.fragment_id]
@@ -277,7 +276,7 @@ def test_two_classes_are_ambiguous_until_one_is_named(replica: Replica) -> None:
 def test_an_order_of_a_named_class_is_planned(replica: Replica) -> None:
     fragment = make_fragment(1)
     push_all(replica, fragment)
-    query = RenderQuery(order=(fragment.fragment_id,), class_id=class_of(fragment.header))
+    query = RenderQuery(order=(fragment.fragment_id,), class_id=fragment.header.class_id)
     assert order_of(replica, query) == [fragment.fragment_id]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from unittest.mock import Mock
 
 import pytest
 from latentcrdt_server.bodies import BATCH_BYTES, chunks, pour
-from latentcrdt_server.bulk_body import LEAST_BULK_BYTES, BulkBody
+from latentcrdt_server.bulk_body import LEAST_BULK_BYTES, PATIENCE_S, BulkBody
 from latentcrdt_server.child_process import ServerProcess
 from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -106,6 +107,21 @@ def test_a_slow_sender_is_not_taken_for_a_silent_one(brisk: ServerProcess) -> No
             assert not wire.readable(within_s=0.1)
         wire.send(body[140_000:])
         assert wire.answer().status == 201
+
+
+def test_a_long_question_that_comes_slowly_is_read_as_it_was_sent(brisk: ServerProcess) -> None:
+    """Its pieces lie in memory that is used again while the rest is waited for."""
+    ids = [f"{number:064x}" for number in range(5_000)]
+    body = json.dumps({"ids": ids}).encode()
+    assert len(body) > 2 * LEAST_BULK_BYTES
+    pause = threading.Event()
+    with Wire(brisk) as wire:
+        length = f"Content-Length: {len(body)}"
+        wire.request("POST", "/v1/fragments/missing", "Content-Type: application/json", length)
+        for start in range(0, len(body), 30_000):
+            wire.send(body[start : start + 30_000])
+            pause.wait(2 * PATIENCE_S)
+        assert json.loads(wire.answer().body)["missing"] == ids
 
 
 def test_a_sender_that_falls_silent_is_given_up(brisk: ServerProcess) -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from latentcrdt_server import inventory
 from latentcrdt_server.inventory import Holdings, Inventory
 
-from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
+from latentcrdt.core.summary import Summary
 from latentcrdt.core.sync.feed import Cursor, FeedPage
 from latentcrdt.errors import StateRetractedError, StoreFailedError
 from latentcrdt.replication.replica import Replica
@@ -38,7 +38,7 @@ def walked(replica: Replica) -> Holdings:
 @given(st.lists(steps, max_size=30))
 def test_counts_equal_a_walk_whatever_came_and_went(taken: list[tuple]) -> None:
     store = MemoryStore()
-    replica, counted = Replica(store), Inventory(store)
+    replica, counted = Replica(store), Inventory()
     for what, name, fragment in taken:
         try:
             if what == "push":
@@ -62,11 +62,11 @@ class CountingStore(MemoryStore):
         self.num_reads = 0
         self.fails = False
 
-    def header(self, fragment_id: FragmentId) -> FragmentHeader:
+    def summary(self, fragment_id: FragmentId) -> Summary | None:
         self.num_reads += 1
         if self.fails:
             raise StoreFailedError("the disk is gone")
-        return super().header(fragment_id)
+        return super().summary(fragment_id)
 
     def ids(self):  # type: ignore[no-untyped-def]
         raise AssertionError("walked the store")
@@ -74,13 +74,13 @@ class CountingStore(MemoryStore):
 
 def test_a_count_reads_what_is_new_and_nothing_else() -> None:
     store = CountingStore()
-    replica, counted = Replica(store), Inventory(store)
+    replica, counted = Replica(store), Inventory()
     for fragment in FRAGMENTS[:4]:
         replica.push(STATES[0], fragment)
     for total, fragment in enumerate(FRAGMENTS[4:], start=5):
         counted.count(replica)
-        read_before = store.num_reads
         replica.push(STATES[1], fragment)
+        read_before = store.num_reads
         assert counted.count(replica).num_fragments == total
         assert store.num_reads == read_before + 1
         counted.count(replica)
@@ -89,7 +89,7 @@ def test_a_count_reads_what_is_new_and_nothing_else() -> None:
 
 def test_a_store_that_fails_is_counted_all_the_same() -> None:
     store = CountingStore()
-    replica, counted = Replica(store), Inventory(store)
+    replica, counted = Replica(store), Inventory()
     for fragment in FRAGMENTS[:2]:
         replica.push(STATES[0], fragment)
     store.fails = True
@@ -100,7 +100,7 @@ def test_a_store_that_fails_is_counted_all_the_same() -> None:
 
 def test_a_count_that_takes_long_goes_on_at_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     store = MemoryStore()
-    replica, counted = Replica(store), Inventory(store)
+    replica, counted = Replica(store), Inventory()
     for fragment in FRAGMENTS:
         replica.push(STATES[0], fragment)
     clock = iter(range(1_000_000))
@@ -113,7 +113,7 @@ def test_a_count_that_takes_long_goes_on_at_the_next(monkeypatch: pytest.MonkeyP
 
 def test_a_lost_member_is_forgotten_with_its_state() -> None:
     store = CountingStore()
-    replica, counted = Replica(store), Inventory(store)
+    replica, counted = Replica(store), Inventory()
     replica.push(STATES[0], FRAGMENTS[0])
     store.fails = True
     assert counted.count(replica).num_unmeasured == 1
@@ -123,7 +123,7 @@ def test_a_lost_member_is_forgotten_with_its_state() -> None:
 
 def test_a_count_reads_the_feed_from_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     store = MemoryStore()
-    replica, counted = Replica(store), Inventory(store)
+    replica, counted = Replica(store), Inventory()
     asked: list[Cursor | None] = []
     changes = replica.changes
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from latentcrdt_server.grants import Grant
-from latentcrdt_server.ledger import Ledger, file_bytes
+from latentcrdt_server.ledger import Ledger
 from latentcrdt_server.principals import Principal, Quota
 from latentcrdt_server.roster import Roster
 
@@ -42,16 +42,16 @@ class Metered:
         self.ledger = Ledger(principal, Roster())
 
     def reserve(self, fragment: Fragment) -> Iterator[None]:
-        return self.ledger.reserve(fragment.header, self.replica, self.store)
+        return self.ledger.reserve(fragment.header, self.replica)
 
 
 def total(headers: set[FragmentHeader]) -> int:
-    return sum(file_bytes(header) for header in headers)
+    return sum(header.file_bytes for header in headers)
 
 
 def test_the_size_of_a_file_follows_from_its_header() -> None:
     for fragment in FRAGMENTS:
-        assert file_bytes(fragment.header) == len(fragment.to_bytes())
+        assert fragment.header.file_bytes == len(fragment.to_bytes())
 
 
 @given(

@@ -1,9 +1,20 @@
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
-from latentcrdt_server.negotiation import JSON_TYPE, MSGPACK_TYPES, preferred_type, read_document
+from latentcrdt_server.negotiation import (
+    JSON_TYPE,
+    MSGPACK_TYPES,
+    PIECE_ELEMENTS,
+    answer,
+    preferred_type,
+    read_document,
+    stream,
+)
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
 
 from latentcrdt.core.encoding import pack_document, unpack_document
 from latentcrdt.errors import InvalidRequestError, UnsupportedMediaTypeError
@@ -70,3 +81,41 @@ def test_a_document_of_another_type_is_refused_by_name() -> None:
 def test_msgpack_documents_come_back_as_they_went() -> None:
     document = {"é": [1, -1, 2**40, 0.1, None, True, "ü" * 300]}
     assert unpack_document(pack_document(document)) == document
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/vnd.msgpack"])
+@pytest.mark.parametrize("length", [0, 1, PIECE_ELEMENTS, PIECE_ELEMENTS + 1, 3 * PIECE_ELEMENTS])
+@pytest.mark.parametrize("rest", [{}, {"name": "s", "classes": [{"id": "ü"}]}])
+def test_a_streamed_document_is_spelled_as_one_that_is_sent_whole(
+    rest: dict[str, object], length: int, accept: str
+) -> None:
+    request = Request({"type": "http", "headers": [(b"accept", accept.encode())]})
+    response = stream(request, rest, "members", range(length), lambda n: {"n": n, "text": "é"})
+    assert isinstance(response, StreamingResponse)
+
+    async def read() -> bytes:
+        return b"".join([bytes(piece) async for piece in response.body_iterator])  # type: ignore[arg-type]
+
+    whole = answer(request, {**rest, "members": [{"n": n, "text": "é"} for n in range(length)]})
+    assert asyncio.run(read()) == whole.body
+    assert response.media_type == whole.media_type == accept
+
+
+def test_a_long_list_is_spelled_in_pieces_as_it_is_asked_for() -> None:
+    spelled: list[int] = []
+
+    def read(number: int) -> int:
+        spelled.append(number)
+        return number
+
+    request = Request({"type": "http", "headers": []})
+    response = stream(request, {}, "members", range(10 * PIECE_ELEMENTS), read)
+    assert isinstance(response, StreamingResponse)
+
+    async def begin() -> None:
+        pieces = aiter(response.body_iterator)
+        await anext(pieces)
+        await anext(pieces)
+
+    asyncio.run(begin())
+    assert len(spelled) == PIECE_ELEMENTS

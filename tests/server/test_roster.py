@@ -46,7 +46,7 @@ def test_a_fragment_is_found_where_it_is_and_where_what_is_behind_it_is(
     roster = Roster()
     states: dict[StateName, set[FragmentId]] = {name: set() for name in NAMES}
     for name, fragment in [*history, (NAMES[0], None)]:
-        where = (replica, store, chosen.__contains__)
+        where = (replica, chosen.__contains__)
         members = set().union(*(states.get(c, set()) for c in chosen))
         within = set().union(*map(line, members))
         for i in PARENT:
@@ -69,9 +69,9 @@ def test_a_prefix_that_comes_after_what_is_behind_it_is_found_all_the_same() -> 
     first, _, child, grandchild = FAMILY
     for name, fragment in ((mine, grandchild), (other, child), (other, first)):
         replica.push(name, fragment)
-        assert roster.is_member(grandchild.fragment_id, replica, store, mine.__eq__)
-    assert roster.is_within(first.fragment_id, replica, store, mine.__eq__)
-    assert not roster.is_member(first.fragment_id, replica, store, mine.__eq__)
+        assert roster.is_member(grandchild.fragment_id, replica, mine.__eq__)
+    assert roster.is_within(first.fragment_id, replica, mine.__eq__)
+    assert not roster.is_member(first.fragment_id, replica, mine.__eq__)
 
 
 def test_all_pages_of_a_long_history_are_followed(monkeypatch) -> None:
@@ -80,5 +80,5 @@ def test_all_pages_of_a_long_history_are_followed(monkeypatch) -> None:
     replica = Replica(store)
     for fragment in FAMILY:
         replica.push(StateName("a"), fragment)
-    found = Roster().members(replica, store, lambda _: True)
+    found = Roster().members(replica, lambda _: True)
     assert found == PARENT.keys()

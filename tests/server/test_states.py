@@ -5,7 +5,6 @@ import json
 import httpx2
 import pytest
 
-from latentcrdt.core.compatibility import class_of
 from latentcrdt.core.documents import header_document
 from latentcrdt.core.encoding import pack_document, unpack_document
 from latentcrdt.core.state import LatentState
@@ -41,7 +40,7 @@ def test_a_state_lists_its_members_with_headers_keys_and_classes(
         for f, key in zip(fragments, keys, strict=True)
     ]
     counts = {c["id"]: c["fragments"] for c in document["classes"]}
-    classes = [str(class_of(f.header)) for f in fragments]
+    classes = [str(f.header.class_id) for f in fragments]
     assert counts == {c: classes.count(c) for c in classes}
     assert {"name": state, "root": document["root"], "fragments": 3} in http.get(
         "/v1/states"

@@ -1,8 +1,15 @@
-"""Each render engine against copying the same bytes."""
+"""Each render engine against copying the same bytes.
+
+The copy, numpy's, goes between two places in memory that were both touched before, past the caches.
+A render reads as many bytes, once each, and writes them into a pooled buffer, as a server does.
+Engines use several threads where they can, so a copy by as many is shown too; the ratios are to the
+copy by one thread.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -21,11 +28,14 @@ from latentcrdt.render.inv_freq import rope_descriptor
 from latentcrdt.render.selection import ENGINES, load_engine
 from latentcrdt.render.splitmix import float_bits
 from latentcrdt.render.stream import render_chunks
+from latentcrdt.render.workers import Workers
 
 NUM_LAYERS, NUM_KV_HEADS, HEAD_DIM = 28, 8, 128
 """The shape of Qwen3-1.7B and of many models near it."""
 
 COPY = "memcpy"
+SHARED_COPY = "memcpy, shared"
+"""By as many threads as there are processors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +84,37 @@ def measure(
 
         return action
 
+    workers = Workers(os.cpu_count() or 1)
+
+    def copy(part: range) -> None:
+        np.copyto(target[part.start : part.stop], source[part.start : part.stop])
+
+    copies = {
+        COPY: lambda: copy(range(source.size)),
+        SHARED_COPY: lambda: workers.share(range(source.size), source.size, copy),
+    }
     drawn = {name: draw(engine) for name, engine in engines.items()}
     # First of all, so that an engine's scratch is counted: later it lies in the pool.
     peaks = {name: extra_peak_bytes(action) for name, action in drawn.items()}
-    seconds = median_seconds({COPY: lambda: np.copyto(target, source), **drawn}, runs=runs)
-    rows = [Row(COPY, workload, plan.body_bytes, seconds[COPY], 1.0, None, None)]
+    seconds = median_seconds({**copies, **drawn}, runs=runs)
+    digests = {}
     for name, engine in engines.items():
         hasher = Hasher()
         for chunk in render_chunks(plan, fragments, engine=engine):
             hasher.update(chunk)
-        ratio = seconds[name] / seconds[COPY]
-        digest = hasher.digest().hex()
-        rows.append(Row(name, workload, plan.body_bytes, seconds[name], ratio, peaks[name], digest))
-    return rows
+        digests[name] = hasher.digest().hex()
+    return [
+        Row(
+            what,
+            workload,
+            plan.body_bytes,
+            took,
+            took / seconds[COPY],
+            peaks.get(what),
+            digests.get(what),
+        )
+        for what, took in seconds.items()
+    ]
 
 
 def make(

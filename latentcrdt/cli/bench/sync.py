@@ -14,6 +14,7 @@ from latentcrdt_server.child_process import ServerProcess
 from latentcrdt.client import Client
 from latentcrdt.client.remote_peer import RemotePeer
 from latentcrdt.core.encoding import digest
+from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import Digest, FragmentId, StateName
 from latentcrdt.core.state import LatentState
 from latentcrdt.core.sync.exchange import Bookmark, Copied, Copy, Round, exchange
@@ -177,8 +178,14 @@ def _ids(first: int, count: int) -> list[FragmentId]:
     return [FragmentId(digest(n.to_bytes(8, "big"))) for n in range(first, first + count)]
 
 
+ANY = make_fragment(0)
+
+
 class _Boundless(MemoryStore):
     """Has the bytes of every id, as far as anybody asks."""
 
     def has(self, _: FragmentId) -> bool:
         return True
+
+    def header(self, _: FragmentId) -> FragmentHeader:
+        return ANY.header

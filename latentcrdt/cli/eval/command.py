@@ -1,4 +1,4 @@
-"""``latentcrdt eval partitioned``, ``hotpotqa``, ``report`` and ``diff``.
+"""``latentcrdt eval partitioned``, ``hotpotqa``, ``confluence``, ``report`` and ``diff``.
 
 Models and plots are imported when a command runs: other commands start without torch.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from latentcrdt.cli.eval.confluence import confluence
 from latentcrdt.cli.eval.diff import print_diff
 from latentcrdt.cli.eval.options import (
     AgentsOption,
@@ -40,6 +41,7 @@ RunArgument = Annotated[
 ]
 
 evals = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+evals.command()(confluence)
 
 
 @evals.callback()

@@ -35,7 +35,10 @@ class Peer(Protocol):
         """Return a state with all its ids, empty if it is unknown; StateRetractedError."""
 
     def unheld(self) -> list[tuple[StateName, FragmentId]]:
-        """Return the members whose bytes were lost or quarantined here, as far as is known."""
+        """Return the members that were lost or quarantined here, or what they stand behind was.
+
+        As far as is known.
+        """
 
     def merge(self, name: StateName, bare: LatentState) -> None:
         """Merge a lifetime or a retraction; ``bare`` has no ids."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -30,11 +30,14 @@ from latentcrdt.store.disk import PIECE_BYTES, File
 from latentcrdt.store.durability import io_errors
 from latentcrdt.store.object_file import HEAD_BYTES, map_fragment
 from latentcrdt.store.object_store.bucket import Bucket, ObjectInfo
-from latentcrdt.store.object_store.cache import FragmentCache
+from latentcrdt.store.object_store.bucket_cache import BucketCache
 from latentcrdt.store.object_store.keyed_lock import KeyedLock
 from latentcrdt.store.object_store.trash import OBJECTS, Trash, object_key
 
 logger = logging.getLogger(__name__)
+
+QUESTIONS_AT_ONCE = 16
+"""Of one call: an answer takes some ten milliseconds, and a peer asks for up to 10,000 ids."""
 
 READ_AHEAD = 3
 """Pieces asked for at once: the next ones travel while one is hashed."""
@@ -43,7 +46,7 @@ READ_AHEAD = 3
 class SharedObjects:
     """Fragments of a bucket, as one server sees them. May be used from any thread."""
 
-    def __init__(self, bucket: Bucket, trash: Trash, cache: FragmentCache) -> None:
+    def __init__(self, bucket: Bucket, trash: Trash, cache: BucketCache) -> None:
         self._bucket = bucket
         self._trash = trash
         self._cache = cache
@@ -92,6 +95,15 @@ class SharedObjects:
     def has(self, fragment_id: FragmentId) -> bool:
         """Return whether the bucket holds a fragment."""
         return self._held(fragment_id) is not None
+
+    def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
+        """Return those of the ids that the bucket does not hold, in the order given."""
+        asked = list(ids)
+        if len(asked) < 2:  # usual, and not worth a thread
+            return [fragment_id for fragment_id in asked if not self.has(fragment_id)]
+        with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
+            held = pool.map(self.has, asked)
+            return [one for one, is_held in zip(asked, held, strict=True) if not is_held]
 
     def ids(self) -> Iterator[FragmentId]:
         """Yield the ids of all fragments that the bucket holds."""

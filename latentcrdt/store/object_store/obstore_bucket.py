@@ -134,7 +134,7 @@ class ObstoreBucket:
             return [name.removeprefix(prefix).rstrip("/") for name in found]
 
     def copy(self, source: str, target: str) -> bool:
-        """Copy an object without reading it here; up to 5 GiB on Amazon S3."""
+        """Copy an object without reading it here."""
         with _service_errors(f"copying {source} to {target}"):
             try:
                 obstore.copy(self.service, source, target)

@@ -19,17 +19,23 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.state import LatentState
-from latentcrdt.errors import LatentCRDTError, StoreFailedError
+from latentcrdt.core.summary import Summary
+from latentcrdt.errors import (
+    CorruptFragmentError,
+    FragmentNotFoundError,
+    LatentCRDTError,
+    StoreFailedError,
+)
 from latentcrdt.store.disk import File
 from latentcrdt.store.object_store.bucket import Bucket
-from latentcrdt.store.object_store.cache import FragmentCache
+from latentcrdt.store.object_store.bucket_cache import BucketCache
 from latentcrdt.store.object_store.compaction import Compaction
 from latentcrdt.store.object_store.lease import Lease
 from latentcrdt.store.object_store.log import SharedLog
@@ -42,6 +48,9 @@ logger = logging.getLogger(__name__)
 
 CACHE_BYTES = 16 << 30
 """Fragments kept on this machine's disk by default."""
+
+MAX_OBJECT_BYTES = 5 << 30
+"""Amazon S3 copies no larger object: one could be put, and never be moved to the trash."""
 
 TIDY_INTERVAL_S = 15.0
 """Between attempts to tidy: a fraction of the grace periods, a few requests each."""
@@ -73,12 +82,14 @@ class ObjectStore:
         self._refreshing = threading.Lock()
         self._tidied_at = clock()
         self._log.tail()
-        self._cache = FragmentCache(Path(cache_directory).absolute(), boot, cache_bytes)
+        self._cache = BucketCache(Path(cache_directory).absolute(), boot, cache_bytes)
+        self._summaries: dict[FragmentId, Summary] = {}
         self._objects = SharedObjects(bucket, self._trash, self._cache)
 
     def put(self, *, max_bytes: int, expected_id: FragmentId | None = None) -> ObjectUpload:
-        """Begin to take one fragment of at most ``max_bytes``."""
+        """Begin to take one fragment of at most ``max_bytes``, or `MAX_OBJECT_BYTES` if less."""
         self._check_open()
+        max_bytes = min(max_bytes, MAX_OBJECT_BYTES)
         return ObjectUpload(
             self._cache, self._publish, max_bytes=max_bytes, expected_id=expected_id
         )
@@ -91,13 +102,29 @@ class ObjectStore:
         """Return a fragment's header, reading only the head of the object."""
         return self._objects.header(fragment_id)
 
+    def summary(self, fragment_id: FragmentId) -> Summary | None:
+        """Return what this process kept of a fragment, or None."""
+        return self._summaries.get(fragment_id)
+
+    def keep_summary(self, summary: Summary) -> None:
+        """Keep a summary for as long as this process lasts."""
+        self._summaries[summary.fragment_id] = summary
+
     def verify(self, fragment_id: FragmentId) -> None:
         """Read and hash all that the bucket holds of a fragment; one that is damaged is hidden."""
-        self._objects.verify(fragment_id)
+        try:
+            self._objects.verify(fragment_id)
+        except (CorruptFragmentError, FragmentNotFoundError):
+            self._summaries.pop(fragment_id, None)
+            raise
 
     def has(self, fragment_id: FragmentId) -> bool:
         """Ask the bucket whether it holds a fragment."""
         return self._objects.has(fragment_id)
+
+    def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
+        """Ask the bucket for each of the ids, many at once; return those that it does not hold."""
+        return self._objects.missing(ids)
 
     def ids(self) -> Iterator[FragmentId]:
         """Yield the ids of all fragments that the bucket holds."""
@@ -107,6 +134,7 @@ class ObjectStore:
         """Move a fragment to the trash; it comes back should another server be adding it."""
         self._check_open()
         self._objects.remove(fragment_id)
+        self._summaries.pop(fragment_id, None)
 
     def merge(self, name: StateName, delta: LatentState) -> None:
         """Merge ``delta`` into a state; what is already in the bucket is not written again."""

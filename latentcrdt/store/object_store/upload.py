@@ -13,7 +13,7 @@ from latentcrdt.core.reader import FragmentReader
 from latentcrdt.store.disk import File
 from latentcrdt.store.durability import io_errors
 from latentcrdt.store.object_file import map_fragment
-from latentcrdt.store.object_store.cache import FragmentCache
+from latentcrdt.store.object_store.bucket_cache import BucketCache
 
 
 class ObjectUpload:
@@ -21,7 +21,7 @@ class ObjectUpload:
 
     def __init__(
         self,
-        cache: FragmentCache,
+        cache: BucketCache,
         publish: Callable[[File, FragmentId], bool],
         *,
         max_bytes: int,

@@ -21,6 +21,7 @@ from latentcrdt.testing.jepsen.faults import (
     Pause,
     Reset,
     RestartOnFullDisk,
+    Unplug,
 )
 
 Draw: TypeAlias = Callable[[str, random.Random, int], Fault]
@@ -102,12 +103,17 @@ RING: Mapping[str, Draw] = {"partition in a ring": _partition(majorities_ring)}
 
 NETWORK_FAULTS: Mapping[str, Draw] = {
     **PARTITIONS,
+    "unplugged server": lambda name, rng, n: Unplug(name, rng.randrange(n)),
+    "reset connections": lambda name, _rng, _n: Reset(name),
+}
+"""Faults of any network, by class."""
+
+LINK_FAULTS: Mapping[str, Draw] = {
     "slow links": _links(Conditions(delay_s=(0.02, 0.4))),
     "dripping links": _links(Conditions(delay_s=(0.01, 0.05), piece_bytes=200)),
     "cut connections": _links(Conditions(cut_after_bytes=(0, 5000))),
-    "reset connections": lambda name, _rng, _n: Reset(name),
 }
-"""Faults of the network, by class."""
+"""Faults that a network of proxies alone can have, by class."""
 
 
 def deal(seed: str, draws: Mapping[str, Draw], num_servers: int) -> Iterator[Fault]:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from latentcrdt.testing.jepsen.fault_proxy import Conditions
 from latentcrdt.testing.jepsen.network import Network
+from latentcrdt.testing.jepsen.proxy_network import ProxyNetwork
 
 
 class Cluster(Protocol):
@@ -16,7 +17,7 @@ class Cluster(Protocol):
 
     @property
     def network(self) -> Network:
-        """The links; a fault leaves them clear when it ends."""
+        """What lies between them; a fault leaves it whole when it ends."""
 
     async def kill(self, server: int) -> None:
         """End a server as SIGKILL does."""
@@ -129,30 +130,47 @@ class Partition:
 
     async def begin(self, cluster: Cluster) -> None:
         """Block what they send."""
-        cluster.network.block(self.blocked)
+        await cluster.network.block(self.blocked)
 
     async def end(self, cluster: Cluster) -> None:
         """Clear all ways."""
         if self.outlasts_connections:
-            cluster.network.sever(self.blocked)
-            cluster.network.sever((b, a) for a, b in self.blocked)
-        cluster.network.heal()
+            await cluster.network.sever(self.blocked)
+            await cluster.network.sever((b, a) for a, b in self.blocked)
+        await cluster.network.heal()
+
+
+@dataclass(frozen=True, slots=True)
+class Unplug:
+    """A server hears nobody, its clients included, and nobody hears it."""
+
+    name: str
+    server: int
+
+    async def begin(self, cluster: Cluster) -> None:
+        """Pull its cable."""
+        await cluster.network.unplug(self.server)
+
+    async def end(self, cluster: Cluster) -> None:
+        """Plug it in."""
+        await cluster.network.heal()
 
 
 @dataclass(frozen=True, slots=True)
 class BadLinks:
-    """All links, those to clients too, are bad in the same way."""
+    """All links, those to clients too, are bad in the same way; only proxies can be."""
 
     name: str
     conditions: Conditions
 
     async def begin(self, cluster: Cluster) -> None:
         """Impair them."""
+        assert isinstance(cluster.network, ProxyNetwork)
         cluster.network.impair(self.conditions)
 
     async def end(self, cluster: Cluster) -> None:
         """Clear all ways."""
-        cluster.network.heal()
+        await cluster.network.heal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +181,7 @@ class Reset:
 
     async def begin(self, cluster: Cluster) -> None:
         """Break them."""
-        cluster.network.reset()
+        await cluster.network.reset()
 
     async def end(self, cluster: Cluster) -> None:
         """Undo nothing: it was over at once."""

@@ -1,78 +1,61 @@
-"""Network: every link of a cluster as a proxy, so that any of them can be cut, slowed or healed.
+"""Network: what lies between servers, their peers and clients; it can be parted and healed.
 
-``links[a, b]`` carries the connections that server a opens to server b; ``fronts[a]`` those of the
-clients of a. Their addresses stay the same while servers die and come back on other ports.
+Servers are numbered from 0. A fault knows no more of a network than this, and a cluster neither:
+`ProxyNetwork` runs everywhere, `NamespaceNetwork` parts the kernel's own TCP.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import AsyncExitStack
-from itertools import permutations
+from collections.abc import Iterable
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
-
-from latentcrdt.testing.jepsen.fault_proxy import CLEAR, Conditions, FaultProxy
-
-BLOCKED = Conditions(is_blocked=True)
+from typing import Protocol, Self
 
 
-class Network:
-    """A full mesh between servers 0 to n-1, and a way in for the clients of each."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server has to run and to listen."""
 
-    def __init__(self, num_servers: int, seed: str) -> None:
-        """Make all links clear; nothing listens yet."""
-        self.links = {
-            (a, b): FaultProxy(f"{seed}/{a}-{b}") for a, b in permutations(range(num_servers), 2)
-        }
-        self.fronts = [FaultProxy(f"{seed}/{a}") for a in range(num_servers)]
-        self._stack = AsyncExitStack()
+    command: tuple[str, ...]
+    """What starts a program there, to be followed by the program; it becomes that program, and so
+    has its process id. Empty: no help is needed."""
+    host: str
+    port: int
+    """0: any that is free."""
+
+
+class Network(Protocol):
+    """A full mesh between servers, and a way in for the clients of each."""
+
+    def place(self, server: int) -> Place:
+        """Return where a server has to run."""
 
     def connect(self, server: int, address: tuple[str, int] | None) -> None:
-        """Lead to a server's new address; None: whoever connects to it is reset."""
-        for (_, target), link in self.links.items():
-            if target == server:
-                link.target = address
-        self.fronts[server].target = address
-
-    def block(self, pairs: Iterable[tuple[int, int]]) -> None:
-        """Hold back whatever the first server of a pair sends to the second."""
-        for sender, receiver in pairs:
-            self.links[sender, receiver].forward.change(BLOCKED)
-            self.links[receiver, sender].backward.change(BLOCKED)
-
-    def impair(self, conditions: Conditions) -> None:
-        """Let everything meet these conditions, both ways: between servers, and to clients."""
-        for proxy in self._proxies():
-            proxy.forward.change(conditions)
-            proxy.backward.change(conditions)
-
-    def heal(self) -> None:
-        """Clear every way."""
-        self.impair(CLEAR)
-
-    def sever(self, pairs: Iterable[tuple[int, int]]) -> None:
-        """Break the connections that the first server of a pair has opened to the second."""
-        for pair in pairs:
-            self.links[pair].reset()
-
-    def reset(self) -> None:
-        """Break every connection that is open."""
-        for proxy in self._proxies():
-            proxy.reset()
+        """Learn where a server answers now; None: it no longer does."""
 
     def peer_urls(self, server: int) -> list[str]:
-        """Return where a server finds its peers."""
-        return [_url(link) for (source, _), link in self.links.items() if source == server]
+        """Return where a server finds its peers; the same for the whole run."""
 
     def client_url(self, server: int) -> str:
-        """Return where clients find a server."""
-        return _url(self.fronts[server])
+        """Return where clients find a server; the same for the whole run."""
+
+    async def block(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Let nothing pass that the first server of a pair sends to the second."""
+
+    async def unplug(self, server: int) -> None:
+        """Let nothing pass to a server or from it, its clients included."""
+
+    async def heal(self) -> None:
+        """Let everything pass."""
+
+    async def sever(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Break the connections that the first server of a pair has opened to the second."""
+
+    async def reset(self) -> None:
+        """Break every connection that is open."""
 
     async def __aenter__(self) -> Self:
-        for proxy in self._proxies():
-            await self._stack.enter_async_context(proxy)
-        return self
+        """Let it exist, whole."""
 
     async def __aexit__(
         self,
@@ -80,13 +63,4 @@ class Network:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._stack.aclose()
-
-    def _proxies(self) -> Iterator[FaultProxy]:
-        yield from self.links.values()
-        yield from self.fronts
-
-
-def _url(proxy: FaultProxy) -> str:
-    host, port = proxy.address
-    return f"http://{host}:{port}"
+        """Remove all of it."""

@@ -176,6 +176,13 @@ class SimulatedDisk:
         entries = self._directory(directory).cached
         return {name: _kind_of(node) for name, node in entries.items()}
 
+    def sizes(self, directory: Path) -> dict[str, int]:
+        """Return the length of every file in a directory."""
+        entries = self._directory(directory).cached
+        return {
+            name: len(node.cached) for name, node in entries.items() if isinstance(node, Content)
+        }
+
     def make_directory(self, path: Path) -> None:
         """Create a directory that was not there."""
         self.before("make_directory", path)

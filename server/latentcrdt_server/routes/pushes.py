@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import contextmanager_in_threadpool
 from starlette.concurrency import run_in_threadpool
 
 from latentcrdt.core.documents import header_document
@@ -16,7 +15,7 @@ from latentcrdt.errors import (
     FragmentNotFoundError,
     UnsupportedMediaTypeError,
 )
-from latentcrdt.replication.push import Push
+from latentcrdt.replication.push import Push, PushResult
 from latentcrdt_server.access import CallerArg, require
 from latentcrdt_server.bodies import chunks, declared_length, pour
 from latentcrdt_server.caller import Caller
@@ -27,6 +26,7 @@ from latentcrdt_server.negotiation import answer, essence
 from latentcrdt_server.openapi import FRAGMENT_TYPE, OCTETS_TYPE, PUSH_BODY, repeated, v1_problems
 from latentcrdt_server.parameters import StateArg, no_params
 from latentcrdt_server.service import Service, ServiceArg
+from latentcrdt_server.workers import finished
 
 router = APIRouter(tags=["fragments"])
 
@@ -83,23 +83,30 @@ async def _take_in(
         limit=service.settings.max_fragment_bytes,
         timeout_s=service.settings.body_timeout_s,
     )
+    opened = ExitStack()
+
+    def begin() -> Push:
+        begun = service.replica.begin_push(state, expected_id=fragment_id)
+        return opened.enter_context(begun)
+
+    def admit(header: FragmentHeader) -> None:
+        caller.check_prefix(header, state)
+        opened.enter_context(caller.reserve(header))
+
+    def commit(arrived: Push) -> PushResult:
+        # In one worker: each hop to another costs a small push as much as a pass over its bytes.
+        with opened:
+            return arrived.commit()
+
     try:
-        async with contextmanager_in_threadpool(ExitStack()) as opened:
-
-            def begin() -> Push:
-                upload = service.replica.begin_push(state, expected_id=fragment_id)
-                return opened.enter_context(upload)
-
-            def admit(header: FragmentHeader) -> None:
-                caller.check_prefix(header, state)
-                opened.enter_context(caller.reserve(header))
-
-            push = await run_in_threadpool(begin)
-            watch = HeaderWatch(push.write, admit)
-            service.metrics.push_bytes.inc(await pour(body, watch.write))
-            result = await run_in_threadpool(push.commit)
-    except DigestMismatchError:
-        service.metrics.digest_mismatches.inc()
+        arriving = await finished(run_in_threadpool(begin))
+        watch = HeaderWatch(arriving.write, admit)
+        service.metrics.push_bytes.inc(await pour(body, watch.write))
+        result = await finished(run_in_threadpool(commit, arriving))
+    except BaseException as error:
+        await finished(run_in_threadpool(opened.close))
+        if isinstance(error, DigestMismatchError):
+            service.metrics.digest_mismatches.inc()
         raise
     return _answer(request, state, result.header, created=result.created)
 

@@ -27,7 +27,7 @@ from latentcrdt_server.openapi import (
 )
 from latentcrdt_server.parameters import RenderQueryArg, StateArg
 from latentcrdt_server.service import Service, ServiceArg
-from latentcrdt_server.streaming import Slices, copied_slices
+from latentcrdt_server.streaming import Slices
 from latentcrdt_server.transfer import Representation, transfer
 
 router = APIRouter(
@@ -94,7 +94,7 @@ def render(
 
 def _representation(planned: RenderPlan, service: Service) -> Representation:
     def slices(start: int, stop: int) -> Slices:
-        return copied_slices(service.replica.render_chunks(planned, start=start, stop=stop))
+        return service.replica.render_chunks(planned, start=start, stop=stop)
 
     def on_end(num_bytes: int, seconds: float) -> None:
         service.metrics.fetch_bytes.inc(num_bytes)

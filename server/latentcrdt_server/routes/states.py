@@ -6,10 +6,10 @@ from collections import Counter
 
 from fastapi import APIRouter, Request, Response
 
-from latentcrdt.core.compatibility import class_of
-from latentcrdt.core.documents import header_document
-from latentcrdt.core.header import FragmentHeader
+from latentcrdt.core.documents import summary_document
 from latentcrdt.core.ids import StateName
+from latentcrdt.core.summary import Summary
+from latentcrdt.replication.states import StateOverview
 from latentcrdt_server.access import CallerArg, require
 from latentcrdt_server.documents import (
     DeclareDocument,
@@ -22,10 +22,10 @@ from latentcrdt_server.documents import (
 )
 from latentcrdt_server.etags import none_match_fails, quote
 from latentcrdt_server.grants import Scope
-from latentcrdt_server.negotiation import answer
+from latentcrdt_server.negotiation import answer, stream
 from latentcrdt_server.openapi import LIFETIME_QUERY, repeated, unchanged, v1_problems
 from latentcrdt_server.parameters import ExpiresAtArg, FragmentIdArg, StateArg, no_params
-from latentcrdt_server.service import Service, ServiceArg
+from latentcrdt_server.service import ServiceArg
 
 router = APIRouter(prefix="/v1/states", tags=["states"])
 
@@ -33,10 +33,9 @@ router = APIRouter(prefix="/v1/states", tags=["states"])
 @router.get("", dependencies=[no_params], response_model=StatesDocument, responses=v1_problems())
 def list_states(request: Request, service: ServiceArg, caller: CallerArg) -> Response:
     """List every state that the caller may read, with its root digest and size."""
-    document: StatesDocument = {
-        "states": [_summary(name, service) for name in caller.states(Scope.READ)]
-    }
-    return answer(request, document)
+    found = service.replica.overview()
+    states = [(name, found[name]) for name in caller.states(Scope.READ) if name in found]
+    return stream(request, {}, "states", states, _state_document)
 
 
 @router.get(
@@ -55,17 +54,14 @@ def read_state(request: Request, state: StateArg, service: ServiceArg) -> Respon
     headers = {"ETag": quote(str(snapshot.root)), "Vary": "Accept"}
     if none_match_fails(request.headers.get("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    # The state may have grown since the snapshot; what the root covers is what is listed.
-    current = service.replica.headers(state)
-    members = [current[fragment_id] for fragment_id in snapshot.ids]
-    classes = Counter(str(class_of(header)) for header in members)
-    document: StateDocument = {
+    members = list(service.replica.summaries(snapshot.ids).values())
+    classes = Counter(member.class_id for member in members)
+    document = {
         "name": state,
         "root": str(snapshot.root),
-        "classes": [{"id": name, "fragments": classes[name]} for name in sorted(classes)],
-        "members": [_member(header, service) for header in members],
+        "classes": [{"id": str(i), "fragments": classes[i]} for i in sorted(classes)],
     }
-    return answer(request, document, headers=headers)
+    return stream(request, document, "members", members, _member_document, headers=headers)
 
 
 @router.put(
@@ -123,11 +119,12 @@ def insert(
     return answer(request, document, status=201 if created else 200)
 
 
-def _summary(name: StateName, service: Service) -> StateSummaryDocument:
-    state = service.replica.state(name)
-    return {"name": name, "root": str(state.root), "fragments": len(state)}
+def _state_document(named: tuple[StateName, StateOverview]) -> StateSummaryDocument:
+    name, state = named
+    return {"name": name, "root": str(state.root), "fragments": state.num_fragments}
 
 
-def _member(header: FragmentHeader, service: Service) -> MemberDocument:
-    key = service.replica.sort_key(header.fragment_id)
-    return {**header_document(header), "key": key, "key_hex": key.hex()}
+def _member_document(summary: Summary) -> MemberDocument:
+    key = summary.sort_key
+    assert key is not None
+    return {**summary_document(summary), "key": key, "key_hex": key.hex()}

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from latentcrdt.core.ids import StateName
-from latentcrdt.core.placement import place
 from latentcrdt.core.plan import RenderPlan
 from latentcrdt.core.query import RenderQuery
 from latentcrdt.errors import AmbiguousClassError
@@ -71,8 +70,8 @@ def of_several_classes_the_first_is_rendered(server: FaultyServer) -> None:
         try:
             return plan(name, query)
         except AmbiguousClassError:
-            header = next(iter(server.replica.headers(name).values()))
-            return plan(name, replace(query, class_id=place([header]).class_id))
+            first = server.replica.summary(server.replica.state(name).ids[0])
+            return plan(name, replace(query, class_id=first.class_id))
 
     server.patch.setattr(server.replica, "plan", planned)
 

@@ -185,8 +185,8 @@ def a_chosen_class_is_the_smallest_all_the_same(server: FaultyServer) -> None:
     plan = server.replica.plan
 
     def planned(name: StateName, query: RenderQuery) -> RenderPlan:
-        headers = server.replica.headers(name).values()
-        classes = {place([header]).class_id for header in headers}
+        members = server.replica.summaries(server.replica.state(name)).values()
+        classes = {member.class_id for member in members}
         return plan(name, replace(query, class_id=min(classes)))
 
     server.patch.setattr(server.replica, "plan", planned)

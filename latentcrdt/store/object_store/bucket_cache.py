@@ -22,7 +22,7 @@ from latentcrdt.store.system_disk import SystemDisk
 logger = logging.getLogger(__name__)
 
 
-class FragmentCache:
+class BucketCache:
     """At most ``max_bytes`` of verified files, those used last. May be used from any thread.
 
     A file larger than that is forgotten at once; who has it mapped keeps it. What a process leaves

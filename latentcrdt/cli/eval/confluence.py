@@ -1,0 +1,58 @@
+"""``latentcrdt eval confluence``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from latentcrdt.cli.eval.options import ModelOption, OutOption, numbers, words
+from latentcrdt.cli.output import console
+from latentcrdt.cli.progress import counting
+
+SEARCHES = "weight-search,late-v-slerp-search,head-gated-v-search"
+
+
+def confluence(
+    *,
+    out: OutOption,
+    model: ModelOption = "smollm2",
+    prefixes: Annotated[
+        str,
+        typer.Option("--prefixes", metavar="LIST", help="Tokens of neutral text in front."),
+    ] = "0,64",
+    searches: Annotated[
+        str,
+        typer.Option(
+            "--searches",
+            metavar="LIST",
+            help="Searches for weights; `layer-weight-search` takes as long as all else together.",
+        ),
+    ] = SEARCHES,
+    pairs: Annotated[
+        int | None, typer.Option("--pairs", min=1, help="Pairs of each category; all of them.")
+    ] = None,
+) -> None:
+    """Blend the branches of 267 pairs by 23 strategies, and see what the model makes of it.
+
+    Records and the report, with plots, go to the directory; a run that was stopped goes on.
+    """
+    from latentcrdt.errors import InvalidRequestError  # noqa: PLC0415  # see command.py
+    from latentcrdt.evals.confluence.report import write_report  # noqa: PLC0415
+    from latentcrdt.evals.confluence.run import Confluence  # noqa: PLC0415
+    from latentcrdt.evals.models import load_model  # noqa: PLC0415
+    from latentcrdt.merging.search import SEARCHES as KNOWN  # noqa: PLC0415
+
+    wanted = words(searches)
+    if unknown := sorted(set(wanted) - KNOWN.keys()):
+        raise InvalidRequestError(f"searches: expected some of {sorted(KNOWN)}, got {unknown}")
+    run = Confluence(load_model(model), tuple(numbers(prefixes)), tuple(wanted), pairs)
+    with counting("pairs") as on_progress:
+        run.run(out, on_progress=on_progress)
+    summary = write_report(out, out)
+    table = Table("finding", "verdict", "evidence", box=None, pad_edge=False)
+    for finding in summary.findings:
+        table.add_row(finding.claim, str(finding.verdict), finding.evidence)
+    console().print(table)
+    console().print(f"report: {out / 'report.md'}", markup=False, soft_wrap=True)
