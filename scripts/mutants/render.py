@@ -20,6 +20,20 @@ MUTANTS = (
         "tests/render/test_engines.py",
     ),
     Mutant(
+        "small negative keys overlooked, torch",
+        "latentcrdt/render/torch_engine.py",
+        "return least + magnitude_mask(dtype) + 1 < smallest",
+        "return False",
+        "tests/render/test_engines.py",
+    ),
+    Mutant(
+        "a chunk turned by the table of its two ends, torch",
+        "latentcrdt/render/torch_engine.py",
+        "if (chosen == chosen[0]).all():",
+        "if chosen[0] == chosen[-1]:",
+        "tests/render/test_rows.py",
+    ),
+    Mutant(
         "tables of 24 bits for every dtype",
         "latentcrdt/render/tables.py",
         "{Dtype.BF16: 16, Dtype.F16: 13, Dtype.F32: 24}",
