@@ -19,7 +19,8 @@ def draw(samples: dict[str, list[dict[str, float]]], warm_up: float, path: Path)
         for server, taken in samples.items():
             pushes = [s["pushes"] for s in taken]
             panel.plot(pushes, [s[quantity] / unit for s in taken], linewidth=1, label=server)
-            panel.axvline(pushes[int(len(pushes) * warm_up)], color="grey")
+            if pushes:  # a server that was never asked has none
+                panel.axvline(pushes[int(len(pushes) * warm_up)], color="grey")
         panel.set_ylim(bottom=0)
         panel.legend(loc="lower right")
     panels[0].set_ylabel("memory in use, MiB")

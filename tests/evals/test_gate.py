@@ -37,8 +37,10 @@ def test_a_gate_with_a_telling_signal_is_as_right_as_the_texts_and_cheaper():
     ways = {way.name: way for way in report.ways}
     assert ways["gated"].accuracy == ways["always text"].accuracy == 1
     assert ways["always latent"].accuracy == 0.5
-    assert ways["gated"].mean_cost == 15  # half of them repaired
-    assert report.outcomes == {"latent": 30, "repaired": 30}
+    assert report.outcomes["latent"] == 30
+    # Thresholds come from held-out folds, so the very highest risks may lie above all of them.
+    assert report.outcomes["repaired"] + report.outcomes.get("text", 0) == 30
+    assert 15 <= ways["gated"].mean_cost < ways["always repaired"].mean_cost
     assert report.hurt == 0.5
 
 

@@ -29,6 +29,7 @@ from latentcrdt.errors import (
     ModelNotInstalledError,
     RemoteSyncError,
     TransportError,
+    UnrepairableError,
     UnsupportedModelError,
     error_class,
     error_classes,
@@ -44,7 +45,13 @@ ABSENT = "0" * 64
 
 def test_the_table_of_statuses_has_every_code_that_is_not_the_callers_own() -> None:
     """What only a client or a model integration raises never crosses the wire."""
-    bases = (TransportError, RemoteSyncError, UnsupportedModelError, ModelNotInstalledError)
+    bases = (
+        TransportError,
+        RemoteSyncError,
+        UnsupportedModelError,
+        UnrepairableError,
+        ModelNotInstalledError,
+    )
     elsewhere = {cls.code for base in bases for cls in error_classes(base)}
     codes = {cls.__dict__["code"] for cls in error_classes() if "code" in cls.__dict__}
     assert set(STATUS) == codes - elsewhere - {LatentCRDTError.code}
