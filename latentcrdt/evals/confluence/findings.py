@@ -146,7 +146,7 @@ def _fixed_weight(records: Sequence[Record], num_layers: int) -> Finding:
 def _searches(records: Sequence[Record]) -> list[Finding]:
     return [
         _paired(
-            f"Search recovers 15 to 20 points ({search})",
+            f"Search recovers confluence ({search}; the source says 15 to 20 points)",
             records,
             lambda r, search=search: confluent(r, search),  # type: ignore[misc]
             lambda r, fixed=fixed: confluent(r, fixed),  # type: ignore[misc]
