@@ -108,7 +108,12 @@ def measure_gate(
 
     Raises InvalidRequestError when both have a question in common.
     """
-    splits = [benchmark.items(num_agents) for benchmark in (calibration, judgement)]
+    # Family by family: the calibration's folds take turns, and families that take turns too would
+    # make a fold of each, so that every threshold was one for families never seen.
+    splits = [
+        sorted(benchmark.items(num_agents), key=lambda item: item.family)
+        for benchmark in (calibration, judgement)
+    ]
     shared = {item.item_id for item in splits[0]} & {item.item_id for item in splits[1]}
     if shared:
         raise InvalidRequestError(f"question {min(shared)}: expected it in one of two splits")

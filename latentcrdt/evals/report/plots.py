@@ -25,7 +25,7 @@ def draw(summary: Summary) -> dict[str, bytes]:
     with mpl.rc_context(STYLE):
         for num_agents in sorted({cell.num_agents for cell in summary.cells}):
             cells = [cell for cell in summary.cells if cell.num_agents == num_agents]
-            if len(cells) > 1:
+            if len(cells) > len({_without_budget(cell) for cell in cells}):  # several budgets
                 figures[f"matrix-{num_agents}"] = _matrix(cells)
         if len({cell.num_agents for cell in summary.cells}) > 1:
             figures["agents"] = _agents(summary)
