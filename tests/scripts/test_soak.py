@@ -70,7 +70,7 @@ def test_a_retracted_state_leaves_what_its_objects_take():
 
 
 def test_a_server_that_leaks_is_found_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert not soak(0.6, 20, f"memory:{64 << 10}", tmp_path, pushes_before=20)
+    assert not soak(0.4, 20, f"memory:{64 << 10}", tmp_path, pushes_before=20)
     said = capsys.readouterr().out
-    assert "GROWS" in said, said
+    assert said.count("GROWS") >= 2, said
     assert (tmp_path / "soak.png").read_bytes().startswith(b"\x89PNG")

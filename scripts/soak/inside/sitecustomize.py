@@ -18,7 +18,7 @@ from latentcrdt.replication import replica
 from latentcrdt.replication.replica import Replica
 
 replica.HEADER_CACHE_BYTES = 32 << 10
-replica.PREFIX_CACHE = replica.SORT_KEY_CACHE = replica.VERIFIED_CACHE = 100
+replica.PREFIX_CACHE = replica.VERIFIED_CACHE = 100
 replica.DIGEST_CACHE = 500
 
 START_S = 5.0
@@ -71,7 +71,7 @@ def report(path: Path) -> None:
 
 def plant(what: str, amount: int) -> None:
     """Let each push leave ``amount`` bytes behind, or each push of ``amount`` an open file."""
-    insert = Replica._insert_verified  # noqa: SLF001
+    insert = Replica._insert  # noqa: SLF001
     num_pushes = 0
 
     def leak(self: Replica, name: StateName, fragment_id: FragmentId) -> bool:
@@ -83,7 +83,7 @@ def plant(what: str, amount: int) -> None:
             KEPT.append(open(os.devnull, "rb"))  # noqa: PTH123, SIM115
         return insert(self, name, fragment_id)
 
-    Replica._insert_verified = leak  # type: ignore[method-assign]  # noqa: SLF001
+    Replica._insert = leak  # type: ignore[method-assign]  # noqa: SLF001
 
 
 if "SOAK_PLANT" in os.environ:
