@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 import matplotlib as mpl
@@ -16,7 +15,7 @@ from latentcrdt.evals.confluence.gate import ROC
 from latentcrdt.evals.confluence.record import Record
 from latentcrdt.evals.confluence.regimes import Outcome, Thresholds
 from latentcrdt.evals.confluence.summary import SHOWN, Summary
-from latentcrdt.evals.report.plots import STYLE
+from latentcrdt.evals.report.plots import STYLE, svg
 
 MAPPED = (SHOWN, "uniform-average", "late-v-slerp", "cross-wired")
 """The strategies of the regime map."""
@@ -37,7 +36,7 @@ def draw(summary: Summary, records: Sequence[Record]) -> dict[str, bytes]:
             "late-values": _late_values(measured),
             "gate": _gate(summary),
         }
-        return {f"{name}.svg": _bytes(figure) for name, figure in figures.items()}
+        return {f"{name}.svg": svg(figure) for name, figure in figures.items()}
 
 
 def _regime_map(records: Sequence[Record]) -> Figure:
@@ -131,9 +130,3 @@ def _gate(summary: Summary) -> Figure:
     axes.set(xlabel="others refused", ylabel="cases refused")
     axes.legend(loc="lower right")
     return figure
-
-
-def _bytes(figure: Figure) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None})
-    return stream.getvalue()

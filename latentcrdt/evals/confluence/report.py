@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from latentcrdt.evals.confluence.record import read_records
 from latentcrdt.evals.confluence.regimes import Outcome, Thresholds
 from latentcrdt.evals.confluence.run import RECORDS
 from latentcrdt.evals.confluence.summary import SHOWN, Row, Summary, summarise
+from latentcrdt.evals.report.table import plain, table
 
 
 def write_report(run: Path, out: Path) -> Summary:
@@ -41,21 +42,21 @@ def page(summary: Summary, plots: Sequence[str]) -> Iterator[str]:
         "branch has more than twice the other's mass), else confluence. Medians over pairs.\n"
     )
     for name, value in sorted(summary.settings.items()):
-        yield f"- {name}: {_plain(value)}"
+        yield f"- {name}: {plain(value)}"
     for session in summary.sessions:
-        yield f"- run: {_plain(session)}"
+        yield f"- run: {plain(session)}"
     yield f"- records: {summary.num_records}, of them refused: {len(summary.refused)}"
     yield "\n## Findings of the source\n"
-    yield from _table(
+    yield from table(
         ("finding", "verdict", "evidence"),
         ([f.claim, str(f.verdict), f.evidence] for f in summary.findings),
     )
     yield "\n## Strategies\n"
-    yield from _table(_HEAD, (_cells(row) for row in summary.strategies))
+    yield from table(_HEAD, (_cells(row) for row in summary.strategies))
     yield f"\n## Length of the shared prefix ({SHOWN}, tokens of neutral text before it)\n"
-    yield from _table(("tokens", *_HEAD[1:]), (_cells(row) for row in summary.paddings))
+    yield from table(("tokens", *_HEAD[1:]), (_cells(row) for row in summary.paddings))
     yield f"\n## Categories ({SHOWN})\n"
-    yield from _table(
+    yield from table(
         ("category", "said to", "late V cosine", "refused", "trimmed", *_HEAD[1:]),
         (
             [
@@ -73,7 +74,7 @@ def page(summary: Summary, plots: Sequence[str]) -> Iterator[str]:
     if summary.sensitivity:
         names = list(summary.sensitivity[0])
         rows = ([f"{float(str(row[n])):.3f}" for n in names] for row in summary.sensitivity)
-        yield from _table(names, rows)
+        yield from table(names, rows)
     yield "\n## The gate\n"
     for name, curve in (
         ("late-layer cosine of the values, for washout", summary.washout),
@@ -105,17 +106,3 @@ def _cells(row: Row) -> list[str]:
         f"{row.mass_share:.2f}",
         f"{row.entropy_change:+.3f}",
     ]
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    names = [name.replace("|", "\\|") for name in head]
-    yield f"| {' | '.join(names)} |"
-    yield f"|{' --- |' * len(names)}"
-    for row in rows:
-        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{k} {v}" for k, v in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -8,9 +8,9 @@ from latentcrdt.evals.statistics import Difference, Interval
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a table."""
+    """Yield the lines of a table; a bar within a cell is escaped."""
     for cells in (header, ["---"] * len(header), *rows):
-        yield f"| {' | '.join(cells)} |"
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def plain(value: object) -> str:
