@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import config, float32, float64, int64, njit, types, uint64
+from numba import float32, float64, int64, njit, types, uint64
 
 from latentcrdt.core.geometry import Dtype, RopeStyle
 from latentcrdt.render.bits import UNSIGNED
@@ -22,7 +22,6 @@ from latentcrdt.render.many_tables import REAL
 from latentcrdt.render.numba_loops import LOOPS
 from latentcrdt.render.rows import Rows
 from latentcrdt.render.tables import Bits, RotationTable, still_pairs
-from latentcrdt.render.workers import Workers
 
 
 def _compile(dtype: Dtype, loop: Callable[..., None]) -> Callable[..., None]:
@@ -48,7 +47,6 @@ class NumbaEngine:
 
     def __init__(self) -> None:
         self._loops = {key: _compile(key[0], loop) for key, loop in LOOPS.items()}
-        self._workers = Workers(config.NUMBA_NUM_THREADS)
 
     def rotate(self, source: Bits, into: Bits, dtype: Dtype, table: RotationTable) -> None:
         """Write the rotation of ``source`` ``[H, T, D]`` to ``into``."""
@@ -88,14 +86,8 @@ class NumbaEngine:
             section.dim,
             section.row_bytes,
         )
-        loop = self._loops[dtype, style]
-
-        def write(share: range) -> None:
-            first = share.start - rows.start
-            span = share.start, share.stop, section.first_run(share.start)
-            _call(loop, arrays, heads, span, into[:, first : first + len(share)])
-
-        self._workers.share(rows, into.nbytes, write)
+        span = rows.start, rows.stop, section.first_run(rows.start)
+        _call(self._loops[dtype, style], arrays, heads, span, into)
 
 
 def _call(

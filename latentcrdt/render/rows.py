@@ -158,18 +158,17 @@ class Rows:
             table_rows=self.table_rows[runs],
         )
 
-    def turning(self, rows: range) -> Iterator[tuple[range, NDArray[np.int64]]]:
+    def turning(self, rows: range, shorter_than: int) -> Iterator[tuple[range, NDArray[np.int64]]]:
         """Yield the stretches of the rows that turn, with the row of the tables for each row.
 
-        One row of the tables stands for all where a stretch is of one run.
+        Runs are left out of which that many rows, or more, are among these.
         """
         first, bounds = self._cut(rows)
-        table_rows = self.table_rows[first : first + len(bounds) - 1]
-        if len(table_rows) == 1:
-            if table_rows[0] != VERBATIM:
-                yield rows, table_rows
+        lengths = np.diff(bounds)
+        if lengths.min() >= shorter_than:
             return
-        of_row = np.repeat(table_rows, np.diff(bounds))
+        table_rows = self.table_rows[first : first + len(lengths)]
+        of_row = np.repeat(np.where(lengths < shorter_than, table_rows, VERBATIM), lengths)
         turns = np.concatenate([[False], of_row != VERBATIM, [False]])
         edges = np.flatnonzero(turns[1:] != turns[:-1]).tolist()
         for start, stop in zip(edges[::2], edges[1::2], strict=True):

@@ -26,7 +26,7 @@ from latentcrdt.render.selection import select_engine
 from latentcrdt.render.sources import SectionSource
 from latentcrdt.render.tables import Bits
 
-BUFFER_BYTES = 4 << 20
+BUFFER_BYTES = 8 << 20
 """Size of the pooled buffer in which a stream assembles its chunks."""
 
 DIRECT_BYTES = 64 << 10

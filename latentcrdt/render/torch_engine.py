@@ -1,16 +1,15 @@
 """The chunked torch engine: elementwise operations only, on any device that torch has.
 
 Chunks stay in cache and scratch is pooled, because page faults of fresh memory cost more than the
-arithmetic. Every chunk is one thread's own, from the first operation to the last. ``addcmul`` may
-fuse or not: every product is exact, so it cannot change a bit (RENDER_SPEC section 6).
+arithmetic. ``addcmul`` may fuse or not: every product is exact, so it cannot change a bit
+(RENDER_SPEC section 6).
 """
 
 from __future__ import annotations
 
-import threading
 from collections import deque
-from collections.abc import Iterator
 from functools import lru_cache
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -19,15 +18,15 @@ from numpy.typing import NDArray
 from latentcrdt.core.geometry import Dtype, RopeDescriptor, RopeStyle
 from latentcrdt.render.bits import SMALLEST_KEY, magnitude_mask
 from latentcrdt.render.many_tables import REAL, RotationTables
-from latentcrdt.render.rows import Rows
+from latentcrdt.render.rows import VERBATIM, Rows
 from latentcrdt.render.tables import Bits, RotationTable, still_pairs
-from latentcrdt.render.workers import Workers
 
-CHUNK_ELEMENTS = 1 << 18
-"""Elements turned at a time: with their scratch still in cache, and long enough to start for.
+CHUNK_ELEMENTS = 1 << 20
+"""Elements turned at a time: with their scratch still in cache, and long enough that what torch's
+threads spend on starting together is little."""
 
-Between two operations a thread needs the interpreter's lock, which the others need as often.
-"""
+LONG_ELEMENTS = 1 << 16
+"""A run at least this long is turned from where it lies; shorter ones are gathered first."""
 
 STORED = {Dtype.BF16: torch.bfloat16, Dtype.F16: torch.float16, Dtype.F32: torch.float32}
 INTEGER = {Dtype.BF16: torch.int16, Dtype.F16: torch.int16, Dtype.F32: torch.int32}
@@ -36,17 +35,24 @@ COMPUTED = {Dtype.BF16: torch.float32, Dtype.F16: torch.float32, Dtype.F32: torc
 
 
 class Scratch:
-    """Memory for one chunk: its keys before and after."""
+    """Memory for one chunk: its keys before and after, their magnitudes, and what turns them."""
 
     def __init__(self, dtype: Dtype, elements: int, device: torch.device | str = "cpu") -> None:
         self.dtype = dtype
         self.elements = elements
         self.keys = torch.empty(elements, dtype=COMPUTED[dtype], device=device)
         self.turned = torch.empty(elements, dtype=COMPUTED[dtype], device=device)
+        # Not a part of `turned`: its lines would go from core to core, as elements differ in size.
+        self.magnitudes = torch.empty(elements, dtype=INTEGER[dtype], device=device)
+        self._turner = lru_cache(maxsize=16)(lambda *shape_and_rope: Turner(self, *shape_and_rope))
+
+    def turner(self, shape: torch.Size, rope: RopeDescriptor) -> Turner:
+        """Return what turns chunks of this shape: views cost more to take than a small chunk."""
+        return self._turner(shape, rope)
 
 
 class Turner:
-    """Turns chunks of one shape in place. Every view that it takes is made once."""
+    """Turns chunks of one shape. Every view that it takes of the scratch is made once."""
 
     def __init__(self, scratch: Scratch, shape: torch.Size, rope: RopeDescriptor) -> None:
         size, rotary_dim = shape.numel(), rope.rotary_dim
@@ -60,6 +66,7 @@ class Turner:
         self._keys = scratch.keys[:size].view(shape)
         self._rotary = self._keys[..., :rotary_dim]
         self._turned = scratch.turned[:size].view(shape)[..., :rotary_dim]
+        self._magnitudes = scratch.magnitudes[:size].view(shape)
         if rope.style is RopeStyle.HALF:
             half = rotary_dim // 2
             pair = slice(0, half), slice(half, rotary_dim)
@@ -69,88 +76,105 @@ class Turner:
         self._turned_first, self._turned_second = (self._turned[..., part] for part in pair)
 
     def turn(
-        self, bits: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, *, flush: bool
+        self, source: torch.Tensor, into: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
     ) -> None:
         """Turn keys ``[heads, rows, D]``, given as the integers that spell them.
 
         ``cos`` ``[rows or 1, rotary_dim]`` holds one entry for every dimension, ``sin`` ``[rows or
-        1, rotary_dim / 2]`` one for every pair. ``flush`` says whether some key may be tiny.
+        1, rotary_dim / 2]`` one for every pair. ``into`` may be ``source``.
         """
-        rotary = bits.narrow(-1, 0, self._rotary_dim)
-        keys = self._flushed(bits) if flush else bits
-        self._keys.copy_(keys.view(STORED[self._dtype]))  # widened, exactly
+        stored, integer = STORED[self._dtype], INTEGER[self._dtype]
+        self._keys.copy_(source.view(stored))  # widened, exactly
+        if self._may_be_tiny(source):
+            self._keys.copy_(self._flushed(source).view(stored))
         torch.mul(self._rotary, cos, out=self._turned)
         self._turned_first.addcmul_(self._second, sin, value=-1)
         self._turned_second.addcmul_(self._first, sin)
+        rotary = into.narrow(-1, 0, self._rotary_dim)
         if self._still is None:
-            rotary.view(STORED[self._dtype]).copy_(self._turned)  # rounded to nearest even
+            rotary.view(stored).copy_(self._turned)  # rounded to nearest even
         else:
-            turned = self._turned.to(STORED[self._dtype]).view(INTEGER[self._dtype])
-            rotary.copy_(torch.where(self._still, rotary, turned))
+            unturned = source.narrow(-1, 0, self._rotary_dim)
+            rotary.copy_(torch.where(self._still, unturned, self._turned.to(stored).view(integer)))
+        if self._rotary_dim < into.shape[-1]:
+            into[..., self._rotary_dim :] = source[..., self._rotary_dim :]
 
-    def _flushed(self, bits: torch.Tensor) -> torch.Tensor:
-        """Return the bits with magnitudes in (0, 2^-40) replaced by +0.
+    def _may_be_tiny(self, bits: torch.Tensor) -> bool:
+        """Return whether some magnitude is below 2^-40. Zeros count: they only cost a longer way.
 
         By integers: in a flush-to-zero mode a comparison of floats would not see the smallest.
         """
+        if self._smallest == 0:
+            return False
+        magnitudes = torch.bitwise_and(bits, self._mask, out=self._magnitudes)
+        return int(magnitudes.amin()) < self._smallest
+
+    def _flushed(self, bits: torch.Tensor) -> torch.Tensor:
+        """Return the bits with magnitudes in (0, 2^-40) replaced by +0."""
         magnitudes = bits & self._mask
         return bits.masked_fill((magnitudes < self._smallest) & (magnitudes != 0), 0)
 
 
 class TorchEngine:
-    """Gathers some rows of every head where they are to stand, and turns them there."""
+    """Turns long runs from where they lie, and short ones together, gathered where they stand."""
 
     name = "torch"
 
     def __init__(self) -> None:
         # A deque's append and pop are atomic: threads share the pool without a lock.
         self._pool: dict[Dtype, deque[Scratch]] = {dtype: deque() for dtype in Dtype}
-        self._workers = Workers(torch.get_num_threads(), work_alone)
 
     def rotate(self, source: Bits, into: Bits, dtype: Dtype, table: RotationTable) -> None:
         """Write the rotation of ``source`` ``[H, T, D]`` to ``into``."""
         tables = RotationTables(table.rope, table.cos[None], table.sin[None], table.turns)
-
-        def write(rows: range) -> None:
-            keys = into[:, rows.start : rows.stop]
-            np.copyto(keys, source[:, rows.start : rows.stop])
-            self._turn(keys, dtype, tables, np.zeros(1, np.int64))
-
-        self._workers.share(range(into.shape[1]), into.nbytes, write)
+        self._turn(source, into, dtype, tables, np.zeros(1, np.int64))
 
     def write(self, section: Rows, heads: range, rows: range, into: Bits) -> None:
         """Write these heads and rows of a section to ``into`` ``[heads, rows, D]``."""
-
-        def write(share: range) -> None:
-            for _, source, target in section.pieces(heads, share, into[:, _within(share, rows)]):
+        dtype, tables = section.dtype, section.tables
+        long_rows = -(-LONG_ELEMENTS // (len(heads) * section.dim))
+        for run, source, target in section.pieces(heads, rows, into):
+            table_row = section.table_rows[run : run + 1]
+            if tables is None or target.shape[1] < long_rows or table_row[0] == VERBATIM:
                 np.copyto(target, source)
-            if section.tables is not None:
-                for turning, table_rows in section.turning(share):
-                    keys = into[:, _within(turning, rows)]
-                    self._turn(keys, section.dtype, section.tables, table_rows)
-
-        self._workers.share(rows, into.nbytes, write)
+            else:
+                self._turn(source, target, dtype, tables, table_row)
+        if tables is not None:
+            for turning, table_rows in section.turning(rows, shorter_than=long_rows):
+                keys = into[:, turning.start - rows.start : turning.stop - rows.start]
+                self._turn(keys, keys, dtype, tables, table_rows)
 
     def _turn(
-        self, keys: Bits, dtype: Dtype, tables: RotationTables, table_rows: NDArray[np.int64]
+        self,
+        source: Bits,
+        into: Bits,
+        dtype: Dtype,
+        tables: RotationTables,
+        table_rows: NDArray[np.int64],
     ) -> None:
-        """Turn keys ``[heads, rows, D]`` where they are, by rows of the tables: each, or all."""
-        assert keys.flags.aligned, "a copy would be turned, and lost"
-        bits = torch.from_numpy(keys.view(f"i{dtype.itemsize}"))
-        flush = _may_be_tiny(keys, dtype)
-        table = _coefficients(tables, dtype)
-        scratch = self._take(dtype, min(keys.size, max(CHUNK_ELEMENTS, keys[:, 0].size)))
-        turners: dict[int, Turner] = {}
-        for block in _blocks(keys):
-            part = bits.narrow(1, block.start, len(block))
-            turner = turners.get(len(block))
-            if turner is None:
-                turner = turners[len(block)] = Turner(scratch, part.shape, tables.rope)
-            chosen = table_rows[block.start : block.stop] if len(table_rows) > 1 else table_rows
-            if (chosen == chosen[0]).all():
+        """Turn keys ``[heads, rows, D]`` by rows of the tables: one for each row, or one for all.
+
+        ``into`` may be ``source``.
+        """
+        assert into.flags.aligned, "a copy would be written, and lost"
+        num_heads, num_rows, dim = into.shape
+        read, written = (_tensor(bits, dtype) for bits in (source, into))
+        cos, sin = _coefficients(tables, dtype)
+        # In even parts: a short last one would cost as much.
+        most_rows = max(1, CHUNK_ELEMENTS // (num_heads * dim))
+        step = -(-num_rows // -(-num_rows // most_rows))
+        scratch = self._take(dtype, num_heads * step * dim)
+        for first in range(0, num_rows, step):
+            if step < num_rows:
+                rows = slice(first, first + step)
+                chunk, target = read[:, rows], written[:, rows]
+                chosen = table_rows if len(table_rows) == 1 else table_rows[rows]
+            else:
+                chunk, target, chosen = read, written, table_rows
+            if len(chosen) > 1 and (chosen == chosen[0]).all():
                 chosen = chosen[:1]  # of one run: a table for each of its rows would be slow
-            cos, sin = (torch.from_numpy(entries[chosen]) for entries in table)
-            turner.turn(part, cos, sin, flush=flush)
+            entries = torch.from_numpy(cos[chosen]), torch.from_numpy(sin[chosen])
+            scratch.turner(chunk.shape, tables.rope).turn(chunk, target, *entries)
         self._pool[dtype].append(scratch)
 
     def _take(self, dtype: Dtype, elements: int) -> Scratch:
@@ -161,44 +185,15 @@ class TorchEngine:
         return scratch if scratch.elements >= elements else Scratch(dtype, elements)
 
 
-_setting = threading.Lock()
-
-
-def work_alone() -> None:
-    """Keep torch from sharing out the operations of this thread among threads of its own."""
-    with _setting:
-        default = torch.get_num_threads()
-        torch.set_num_threads(1)
-        # That was for this thread, but also for all to come: another thread takes the latter back.
-        other = threading.Thread(target=torch.set_num_threads, args=(default,))
-        other.start()
-        other.join()
-
-
-def _may_be_tiny(keys: Bits, dtype: Dtype) -> bool:
-    """Return whether any magnitude is below 2^-40. Zeros count: they only cost a longer way."""
-    smallest = SMALLEST_KEY[dtype]
-    if keys.min() < smallest:
-        return True
-    # As signed integers, the small negative ones are the least.
-    least = int(keys.view(f"i{dtype.itemsize}").min())
-    return least + magnitude_mask(dtype) + 1 < smallest
-
-
-def _within(rows: range, of: range) -> slice:
-    return slice(rows.start - of.start, rows.stop - of.start)
-
-
-def _blocks(keys: Bits) -> Iterator[range]:
-    """Yield the rows of ``[heads, rows, D]`` in even parts: a short last one costs as much."""
-    num_heads, num_rows, dim = keys.shape
-    row = 0
-    while row < num_rows:
-        most = max(1, CHUNK_ELEMENTS // (num_heads * dim))
-        left = num_rows - row
-        rows = range(row, row + -(-left // -(-left // most)))
-        yield rows
-        row = rows.stop
+def _tensor(bits: Bits, dtype: Dtype) -> torch.Tensor:
+    """Show memory to torch, as signed integers; what is not aligned is copied."""
+    bits = (bits if bits.flags.aligned else bits.copy()).view(f"i{dtype.itemsize}")
+    if bits.flags.writeable:
+        return torch.from_numpy(bits)
+    # torch would warn of memory that may not be written, which it is not.
+    address, _ = bits.__array_interface__["data"]
+    interface = {**bits.__array_interface__, "data": (address, False)}
+    return torch.from_numpy(np.asarray(SimpleNamespace(__array_interface__=interface, owner=bits)))
 
 
 @lru_cache(maxsize=4)

@@ -13,7 +13,7 @@ from latentcrdt.core.geometry import Dtype
 from latentcrdt.core.placement import place
 from latentcrdt.core.plan import Layout
 from latentcrdt.errors import TruncatedError
-from latentcrdt.render import torch_engine, workers
+from latentcrdt.render import torch_engine
 from latentcrdt.render.bits import UNSIGNED
 from latentcrdt.render.numba_engine import NumbaEngine
 from latentcrdt.render.reference import ReferenceEngine
@@ -22,7 +22,6 @@ from latentcrdt.render.sources import SectionSource
 from latentcrdt.render.stream import render, render_chunks
 from latentcrdt.render.tables import rotation_table
 from latentcrdt.render.torch_engine import TorchEngine
-from latentcrdt.render.workers import Workers
 from latentcrdt.testing.fragments import make_fragment, make_geometry
 from latentcrdt.testing.strategies import fragments, geometries
 
@@ -113,17 +112,14 @@ def test_every_engine_writes_any_part_as_it_stands_in_the_whole(case, data):
             assert np.array_equal(into, part), engine.name
 
 
-@given(plans(), st.integers(1, 4), st.integers(1, 300))
+@given(plans(), st.integers(1, 300), st.integers(1, 300))
 @settings(max_examples=60, deadline=None)
-def test_the_sizes_of_shares_and_chunks_change_no_byte(case, threads, chunk):
+def test_the_sizes_of_chunks_and_of_long_runs_change_no_byte(case, chunk, long):
     expected = render(*case, engine=ReferenceEngine()).digest
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "SHARE_BYTES", 1)
         patch.setattr(torch_engine, "CHUNK_ELEMENTS", chunk)
-        for engine in ENGINES[1:]:
-            prepare = engine._workers.prepare
-            patch.setattr(engine, "_workers", Workers(threads, prepare))
-            assert render(*case, engine=engine).digest == expected, engine.name
+        patch.setattr(torch_engine, "LONG_ELEMENTS", long)
+        assert render(*case, engine=TorchEngine()).digest == expected
 
 
 @pytest.mark.parametrize("engine", ENGINES[1:], ids=lambda e: e.name)

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -28,7 +31,6 @@ from latentcrdt.render.inv_freq import rope_descriptor
 from latentcrdt.render.selection import ENGINES, load_engine
 from latentcrdt.render.splitmix import float_bits
 from latentcrdt.render.stream import render_chunks
-from latentcrdt.render.workers import Workers
 
 NUM_LAYERS, NUM_KV_HEADS, HEAD_DIM = 28, 8, 128
 """The shape of Qwen3-1.7B and of many models near it."""
@@ -84,19 +86,22 @@ def measure(
 
         return action
 
-    workers = Workers(os.cpu_count() or 1)
+    threads = os.cpu_count() or 1
+    bounds = [source.size * i // threads for i in range(threads + 1)]
+    parts = [range(*pair) for pair in pairwise(bounds)]
 
     def copy(part: range) -> None:
         np.copyto(target[part.start : part.stop], source[part.start : part.stop])
 
     copies = {
         COPY: lambda: copy(range(source.size)),
-        SHARED_COPY: lambda: workers.share(range(source.size), source.size, copy),
+        SHARED_COPY: lambda: deque(pool.map(copy, parts), maxlen=0),
     }
     drawn = {name: draw(engine) for name, engine in engines.items()}
     # First of all, so that an engine's scratch is counted: later it lies in the pool.
     peaks = {name: extra_peak_bytes(action) for name, action in drawn.items()}
-    seconds = median_seconds({**copies, **drawn}, runs=runs)
+    with ThreadPoolExecutor(threads) as pool:
+        seconds = median_seconds({**copies, **drawn}, runs=runs)
     digests = {}
     for name, engine in engines.items():
         hasher = Hasher()
