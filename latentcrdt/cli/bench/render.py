@@ -93,14 +93,14 @@ def measure(
     def copy(part: range) -> None:
         np.copyto(target[part.start : part.stop], source[part.start : part.stop])
 
-    copies = {
-        COPY: lambda: copy(range(source.size)),
-        SHARED_COPY: lambda: deque(pool.map(copy, parts), maxlen=0),
-    }
     drawn = {name: draw(engine) for name, engine in engines.items()}
     # First of all, so that an engine's scratch is counted: later it lies in the pool.
     peaks = {name: extra_peak_bytes(action) for name, action in drawn.items()}
     with ThreadPoolExecutor(threads) as pool:
+        copies = {
+            COPY: lambda: copy(range(source.size)),
+            SHARED_COPY: lambda: deque(pool.map(copy, parts), maxlen=0),
+        }
         seconds = median_seconds({**copies, **drawn}, runs=runs)
     digests = {}
     for name, engine in engines.items():
