@@ -8,7 +8,7 @@ machine: all arithmetic is binary64 by numpy, one operation at a time, in one or
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from latentcrdt.core.plan import Layout, RenderPlan
 from latentcrdt.errors import IncompatibleFragmentsError
 from latentcrdt.merging.exact_values import to_bits, to_values
 from latentcrdt.merging.strategies import strategy_named
-from latentcrdt.merging.strategies.rule import Head, KeysAndValues, Strategy
+from latentcrdt.merging.strategies.rule import KeysAndValues, Strategy
 from latentcrdt.render.bits import UNSIGNED
 from latentcrdt.render.scratch_memory import scratch_memory
 from latentcrdt.render.sort_key import check_keys
@@ -91,21 +91,23 @@ class BranchMerge:
         keys = [_bits(b.keys(layer), geometry, layer, "keys") for b in branches]
         values = [_bits(b.values(layer), geometry, layer, "values") for b in branches]
         merged = np.empty_like(keys[0]), np.empty_like(values[0])
-        for head in range(geometry.layers[layer].num_kv_heads):
-            bits = [(k[head], v[head]) for k, v in zip(keys, values, strict=True)]
-            view = Head(
-                layer,
-                len(geometry.layers),
-                head,
-                tuple(
-                    (to_values(k, geometry.dtype), to_values(v, geometry.dtype)) for k, v in bits
-                ),
-            )
-            with np.errstate(all="ignore"):
-                result: KeysAndValues = self._strategy.rule(view, parameters)
-            for part in (0, 1):
-                origins = [pair[part] for pair in bits]
-                merged[part][head] = to_bits(result[part], geometry.dtype, origins)
+
+        def heads() -> Iterator[tuple[int, tuple[KeysAndValues, ...]]]:
+            for head in range(geometry.layers[layer].num_kv_heads):
+                yield (
+                    head,
+                    tuple(
+                        (to_values(k[head], geometry.dtype), to_values(v[head], geometry.dtype))
+                        for k, v in zip(keys, values, strict=True)
+                    ),
+                )
+
+        results = self._strategy.merged_heads(layer, len(geometry.layers), heads(), parameters)
+        with np.errstate(all="ignore"):
+            for head, pair in enumerate(results):
+                for part, origins in enumerate((keys, values)):
+                    rows = [origin[head] for origin in origins]
+                    merged[part][head] = to_bits(pair[part], geometry.dtype, rows)
         return merged
 
 
