@@ -77,6 +77,8 @@ class Strategy:
     defaults: Parameters = field(default_factory=dict)
     many: bool = False
     """Whether it is defined for more than two branches, taken at once in canonical order."""
+    takes_whole_heads: bool = False
+    """Whether the rule needs all rows of a head at once; if not, each row by itself will do."""
     layer_weights: bool = False
     """Whether it takes a weight for each layer too: ``weight-0``, ``weight-1`` and so on."""
 
