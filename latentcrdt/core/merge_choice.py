@@ -15,7 +15,7 @@ MAX_CHARS = 4096
 """Of a spelled choice: a weight for each of two hundred layers."""
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?(e-?[0-9]{1,3})?")
+_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?(e[+-]?[0-9]{1,3})?")
 
 
 @dataclass(frozen=True, slots=True)

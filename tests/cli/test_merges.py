@@ -12,6 +12,8 @@ from latentcrdt import Client
 from latentcrdt.core.derivation import Derivation, Operation
 from latentcrdt.core.ids import ClassId, FragmentId
 from latentcrdt.core.query import RenderQuery
+from latentcrdt.merging.search import SEARCHES
+from latentcrdt.merging.strategies import STRATEGIES
 from tests.merging.branches import fork, merged_here
 
 FORK = fork(4321)
@@ -145,3 +147,16 @@ def test_what_cannot_be_merged_or_asked_for_is_said(run, folder, name, receipt):
     result = run("render", name, "--merge", "v-only", "--previous", folder / "render", "-o", out)
     assert result.exit_code == 2
     assert not out.exists()
+
+
+def test_every_strategy_is_listed_with_what_it_takes(run):
+    listed = json.loads(run("strategies", "--json").stdout)
+    assert [entry["name"] for entry in listed] == [*STRATEGIES, *SEARCHES]
+    for entry in listed[: len(STRATEGIES)]:
+        strategy = STRATEGIES[entry["name"]]
+        assert entry["parameters"] == strategy.defaults
+        assert (entry["family"], entry["rule"]) == (strategy.family, strategy.summary)
+        assert (entry["branches"] == "2 or more") == strategy.many
+    printed = run("strategies").stdout
+    assert all(name in printed for name in (*STRATEGIES, *SEARCHES))
+    assert "threshold=0.7" in printed
