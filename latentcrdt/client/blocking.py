@@ -208,8 +208,9 @@ class Client:
         """
         state = StateName(name)
         named = self._run(merge_flows.with_branches_named(state, query))
-        arriving = ArrivingRender(named, max_bytes=self._settings.max_render_bytes, verify=verify)
-        arriving.receive(lambda: self._run(flows.receive_layers(state, named, arriving)))
+        asked = merge_flows.question(query, named)
+        arriving = ArrivingRender(asked, max_bytes=self._settings.max_render_bytes, verify=verify)
+        arriving.receive(lambda: self._run(flows.receive_layers(state, asked, arriving)))
         try:
             plan = arriving.plan
             if verify:

@@ -23,6 +23,10 @@ from latentcrdt.core.query import RenderQuery
 from latentcrdt.core.receipt import Receipt
 from latentcrdt.errors import UnexpectedAnswerError
 
+MAX_NAMED = 500
+"""Branches that a question names, 65 characters each: a server takes heads of 64 KiB. With more, an
+answer about a state that has grown between two questions is refused, not avoided."""
+
 
 def merge_remotely(
     name: StateName,
@@ -38,7 +42,8 @@ def merge_remotely(
     merges here.
     """
     named = yield from with_branches_named(name, query)
-    render, digests = yield from flows.receive(name, named, limits, on_progress, digest=verify)
+    asked = question(query, named)
+    render, digests = yield from flows.receive(name, asked, limits, on_progress, digest=verify)
     if verify:
         receipt = yield from receipt_for(name, render.plan, query, named)
         receipt.check(digests)
@@ -56,6 +61,11 @@ def with_branches_named(name: StateName, query: RenderQuery) -> Flow[RenderQuery
     return replace(query, order=announced.order)
 
 
+def question(query: RenderQuery, named: RenderQuery) -> RenderQuery:
+    """Return which of two queries to send: the one that names its branches, unless too many."""
+    return query if len(named.order or ()) > MAX_NAMED else named
+
+
 def receipt_for(
     name: StateName, plan: RenderPlan, query: RenderQuery, named: RenderQuery
 ) -> Flow[Receipt]:
@@ -66,7 +76,7 @@ def receipt_for(
     """
     if query.merge is None:
         return (yield from flows.receipt_for(name, plan, query))
-    document = yield from ask(calls.receipt(name, named))
+    document = yield from ask(calls.receipt(name, question(query, named)))
     receipt = yield from ask(Work(partial(_read, document, plan, named)))
     check_canonical(receipt.base, query)
     return receipt.render

@@ -97,8 +97,8 @@ MUTANTS = (
     Mutant(
         "a client asks for the branches that there are by then",
         "latentcrdt/client/merge_flows.py",
-        "flows.receive(name, named, limits",
-        "flows.receive(name, query, limits",
+        "return query if len(named.order or ()) > MAX_NAMED else named",
+        "return query",
         CLIENT,
     ),
     Mutant(

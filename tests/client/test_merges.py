@@ -156,6 +156,34 @@ def test_a_state_that_grows_meanwhile_changes_nothing_of_the_merge(
         assert client.derive(state, QUERY) == merged_here([*forked, third], QUERY)
 
 
+def test_more_branches_than_a_question_holds_are_not_named(
+    server: str, state: str, forked: list[Fragment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latentcrdt.client.merge_flows.MAX_NAMED", 1)
+    prefix, first, _ = forked
+    third = make_fragment(4, start=3, seq_len=first.header.seq_len, prefix=prefix.fragment_id)
+    questions: list[dict[str, str]] = []
+
+    def noted(step: Any) -> Any:
+        questions.append(dict(step.params))
+        return step
+
+    def growing(what: str, result: Any) -> Any:
+        if what == "render":
+            with Client(server) as other:
+                other.push(state, third)
+        return result
+
+    with Misled(server, before=noted) as client:
+        assert client.derive(state, QUERY) == merged_here(forked, QUERY)
+    assert questions[1:] == [{"merge": "v-only"}] * 2
+    with (
+        Misled(server, after=growing) as client,
+        pytest.raises(DigestMismatchError, match="plan, render_id"),
+    ):
+        client.derive(state, QUERY)
+
+
 def test_who_wants_no_check_asks_for_no_receipt(server: str, state: str) -> None:
     with Misled(server) as client:
         client.derive(state, QUERY, verify=False)
