@@ -22,6 +22,7 @@ from latentcrdt.cli.render import render
 from latentcrdt.cli.retract import retract
 from latentcrdt.cli.serve import serve
 from latentcrdt.cli.status import status
+from latentcrdt.cli.strategies import strategies
 from latentcrdt.cli.sync import sync
 from latentcrdt.cli.token import token
 from latentcrdt.cli.verify import verify
@@ -96,6 +97,7 @@ app.command(rich_help_panel="States on a server")(status)
 app.command(rich_help_panel="Replicas")(sync)
 app.command(rich_help_panel="Files")(verify)
 app.command(rich_help_panel="Files")(export)
+app.command(rich_help_panel="Merging")(strategies)
 
 
 def main() -> None:

@@ -72,13 +72,16 @@ def conformance(
                     _print(outcomes[-1])
         finally:
             server.clear()
-    num_failed = sum(not outcome.passed for outcome in outcomes)
+    num_failed = sum(outcome.violation is not None for outcome in outcomes)
+    num_skipped = sum(outcome.skipped is not None for outcome in outcomes)
     if as_json:
         print_json(_document(url, outcomes))
     elif num_failed:
         console().print(f"\n[bold red]{num_failed} of {len(outcomes)} promises are broken.[/]")
     else:
-        console().print(f"\n[bold green]All {len(outcomes)} promises are kept.[/]")
+        skipped = f" {num_skipped} are not made." if num_skipped else ""
+        num_kept = len(outcomes) - num_skipped
+        console().print(f"\n[bold green]All {num_kept} promises are kept.[/]{skipped}")
     if num_failed:
         raise typer.Exit(1)
 
@@ -97,9 +100,15 @@ def _choose(checks: tuple[Check, ...], only: list[str] | None) -> list[Check]:
 
 def _print(outcome: Outcome) -> None:
     out = console()
-    line = Text("passed  " if outcome.passed else "FAILED  ")
-    line.stylize("green" if outcome.passed else "bold red")
+    if outcome.skipped is not None:
+        line = Text("skipped ", style="yellow")
+    elif outcome.passed:
+        line = Text("passed  ", style="green")
+    else:
+        line = Text("FAILED  ", style="bold red")
     line.append(str(outcome.check), style="not bold default")
+    if outcome.skipped is not None:
+        line.append(f": {outcome.skipped}", style="not bold default")
     out.print(line, soft_wrap=True)
     if outcome.violation is not None:
         details = (outcome.check.promise, outcome.violation, *outcome.notes)
@@ -111,7 +120,8 @@ def _document(url: str, outcomes: list[Outcome]) -> dict[str, Any]:
     return {
         "url": url,
         "passed": sum(outcome.passed for outcome in outcomes),
-        "failed": sum(not outcome.passed for outcome in outcomes),
+        "failed": sum(outcome.violation is not None for outcome in outcomes),
+        "skipped": sum(outcome.skipped is not None for outcome in outcomes),
         "checks": [
             {
                 "check": str(outcome.check),
@@ -119,6 +129,7 @@ def _document(url: str, outcomes: list[Outcome]) -> dict[str, Any]:
                 "promise": outcome.check.promise,
                 "passed": outcome.passed,
                 "violation": outcome.violation,
+                "skipped": outcome.skipped,
                 "notes": list(outcome.notes),
             }
             for outcome in outcomes

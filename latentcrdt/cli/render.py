@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,8 +22,10 @@ from latentcrdt.cli.progress import progress
 from latentcrdt.client import Client
 from latentcrdt.client.atomic_file import replacing
 from latentcrdt.client.mapped_file import map_file
+from latentcrdt.core.derived import Derived
+from latentcrdt.core.derived_receipt import DerivedReceiptDocument, derived_receipt_document
 from latentcrdt.core.documents import plan_document, receipt_document, reuse_document
-from latentcrdt.core.ids import ClassId, FragmentId
+from latentcrdt.core.ids import ClassId, FragmentId, StateName
 from latentcrdt.core.plan import Layout
 from latentcrdt.core.query import CANONICAL, RenderQuery
 from latentcrdt.core.rendered import Render
@@ -67,6 +69,13 @@ ClassOption = Annotated[
 LayersOption = Annotated[
     str | None, typer.Option(metavar="A:B", help="Only layers A to B - 1; all if left out.")
 ]
+MergeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STRATEGY[:name=number,...]",
+        help="Blend branches of one prefix instead, by a strategy (see strategies).",
+    ),
+]
 WhereOption = Annotated[
     Where | None, typer.Option(help="Render there, or here from the fragments: the same bytes.")
 ]
@@ -93,6 +102,7 @@ def render(  # noqa: PLR0917 - typer passes every option by name
     class_id: ClassOption = None,
     layers: LayersOption = None,
     stride: StrideOption = None,
+    merge: MergeOption = None,
     where: WhereOption = None,
     receipt: ReceiptOption = None,
     previous: PreviousOption = None,
@@ -104,6 +114,8 @@ def render(  # noqa: PLR0917 - typer passes every option by name
     The same set of fragments gives the same bytes on any machine. What the server sends is checked
     against its receipt; with --where client nothing is believed but the fragments.
     """
+    if previous is not None and merge is not None:
+        raise typer.BadParameter("--previous has other rows than a merge")
     if previous is not None and where is Where.SERVER:
         raise typer.BadParameter("--previous is for a render that is made here: --where client")
     earlier = None if previous is None else Render.from_buffer(map_file(previous))
@@ -113,18 +125,25 @@ def render(  # noqa: PLR0917 - typer passes every option by name
         order=checked(_read_order, "order")(order),
         class_id=class_id,
         layers=layers,
+        merge=merge,
     )
     with Client(server) as client:
+        there: Literal["server", "client"] | None = None if where is None else where.value
+        derived = None
         with progress(state) as on_progress:
-            rendered = client.render(
-                state,
-                query,
-                where=None if where is None else where.value,
-                previous=earlier,
-                on_progress=on_progress,
-            )
+            if merge is None:
+                rendered = client.render(
+                    state, query, where=there, previous=earlier, on_progress=on_progress
+                )
+            else:
+                derived = client.derive(state, query, where=there, on_progress=on_progress)
+                rendered = derived.render
         if receipt is not None:
-            spelled = receipt_document(client.receipt_for(state, rendered.plan, query))
+            spelled = (
+                receipt_document(client.receipt_for(state, rendered.plan, query))
+                if derived is None
+                else _merge_receipt(client, state, query, derived)
+            )
             with replacing(receipt) as file:
                 file.write(json.dumps(spelled, indent=2).encode() + b"\n")
     with replacing(output) as file:
@@ -143,3 +162,12 @@ def render(  # noqa: PLR0917 - typer passes every option by name
             f"digest {rendered.digest}",
             markup=False,
         )
+
+
+def _merge_receipt(
+    client: Client, state: StateName, query: RenderQuery, derived: Derived
+) -> DerivedReceiptDocument:
+    from latentcrdt.render.derived import receipt_of  # noqa: PLC0415 - loads numpy
+
+    base = client.receipt_for(state, derived.source, query.of_branches())
+    return derived_receipt_document(receipt_of(derived, base))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,11 +16,18 @@ from latentcrdt.client import Client
 from latentcrdt.client.mapped_file import map_file
 from latentcrdt.core.claims import ClaimedPlan, parse_document, read_receipt
 from latentcrdt.core.container import FRAGMENT_MAGIC, RENDER_MAGIC
-from latentcrdt.core.derived_receipt import derivation_document, read_derivation, split_document
+from latentcrdt.core.derivation import Operation
+from latentcrdt.core.derived_receipt import (
+    derivation_document,
+    read_derivation,
+    read_derived_render,
+    split_document,
+)
 from latentcrdt.core.digester import RunDigester
 from latentcrdt.core.documents import header_document, plan_document
 from latentcrdt.core.encoding import Hasher
 from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.ids import FragmentId
 from latentcrdt.core.plan import RenderPlan
 from latentcrdt.core.render_reader import RenderReader
 
@@ -102,7 +110,9 @@ def _verify_fragment(file: Path) -> tuple[dict[str, Any], str]:
 
 
 def _verify_render(file: Path, receipt: Path | None) -> tuple[dict[str, Any], str]:
-    claimed = None if receipt is None else parse_document(receipt.read_bytes())
+    claimed = None
+    if receipt is not None:
+        claimed, _ = split_document(parse_document(receipt.read_bytes()))
 
     def begin(plan: RenderPlan) -> RunDigester | None:
         return None if receipt is None else RunDigester(plan, read_receipt(claimed, plan))
@@ -130,25 +140,34 @@ def _verify_render(file: Path, receipt: Path | None) -> tuple[dict[str, Any], st
 def _verify_receipt(
     file: Path, folder: Path | None, server: str | None
 ) -> tuple[dict[str, Any], str]:
-    from latentcrdt.render.proof import prove  # noqa: PLC0415 - as above
 
     document, further = split_document(parse_document(file.read_bytes()))
-    claimed = ClaimedPlan.of(document)
+    # What was derived is proven by what it was derived from.
+    provable = document if further is None else further["base"]
+    claimed = ClaimedPlan.of(provable)
     wanted = dict.fromkeys((*claimed.prefixes, *claimed.order))
     if folder is not None:
-        receipt = prove(document, find_fragments(folder, wanted))
-    elif server is not None:
+        return _proven(document, further, find_fragments(folder, wanted))
+    if server is not None:
         with Client(server) as client, tempfile.TemporaryDirectory() as scratch:
-            receipt = prove(document, fetch_fragments(client, Path(scratch), wanted))
-    else:
-        raise typer.BadParameter("a receipt is proven with fragments: --fragments or --server")
+            return _proven(document, further, fetch_fragments(client, Path(scratch), wanted))
+    raise typer.BadParameter("a receipt is proven with fragments: --fragments or --server")
+
+
+def _proven(
+    document: Any, further: Mapping[str, Any] | None, fragments: Mapping[FragmentId, Fragment]
+) -> tuple[dict[str, Any], str]:
+    from latentcrdt.merging.proof import prove_merge  # noqa: PLC0415 - as above
+    from latentcrdt.render.proof import prove  # noqa: PLC0415 - as above
+
+    receipt = prove(document if further is None else further["base"], fragments)
     order = "canonical" if receipt.is_canonical else "bag"
     num_sections = len(receipt.digests)
     summary = (
-        f"receipt of render {receipt.plan.render_id}: rendered again from {len(wanted)} fragments, "
-        f"in {order} order, equal in all {num_sections} sections"
+        f"receipt of render {receipt.plan.render_id}: rendered again from {len(fragments)} "
+        f"fragments, in {order} order, equal in all {num_sections} sections"
     )
-    proven = {
+    proven: dict[str, Any] = {
         "kind": "receipt",
         "order": order,
         "sections": num_sections,
@@ -156,10 +175,19 @@ def _verify_receipt(
     }
     if further is None:
         return proven, summary
-    derivation, fragment_id = read_derivation(further, receipt.plan)
+    derivation = read_derivation(further, receipt.plan)
     made = f"{derivation.operation} {derivation.method}"
-    proven |= {"derivation": derivation_document(derivation), "derived": str(fragment_id)}
-    return proven, (
-        f"{summary}\nderived fragment {fragment_id}: its derivation ({made}) is of this render; "
+    proven |= {"derivation": derivation_document(derivation)}
+    if derivation.operation is Operation.MERGE:
+        merged = prove_merge(document, derivation, receipt, fragments).render
+        (placement,) = merged.plan.placements
+        return proven | {"derived": str(placement.fragment_id)}, (
+            f"{summary}\nrender {merged.plan.render_id}: merged again ({made}), equal in all "
+            f"{len(merged.digests)} sections"
+        )
+    (placement,) = read_derived_render(document, receipt.plan).plan.placements
+    derived = placement.fragment_id
+    return proven | {"derived": str(derived)}, (
+        f"{summary}\nderived fragment {derived}: its derivation ({made}) is of this render; "
         f"whether that made this fragment needs the model to verify"
     )

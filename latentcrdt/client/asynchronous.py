@@ -13,13 +13,13 @@ from typing import Any, Literal, Self, TypeVar
 import httpx2
 import stamina
 
-from latentcrdt.client import calls, flows, sync_calls
+from latentcrdt.client import calls, derived_flows, flows, sync_calls
 from latentcrdt.client.answers import retry_delay
 from latentcrdt.client.arriving import ArrivingRender
 from latentcrdt.client.blocking import EVERYTHING, Client
 from latentcrdt.client.body import FragmentBody, Progress
 from latentcrdt.client.calls import Call
-from latentcrdt.client.derived_flows import check_repair_options, repair_render
+from latentcrdt.client.derived_flows import check_derivable
 from latentcrdt.client.flows import Download, Flow, Step, Work
 from latentcrdt.client.fragment_cache import FragmentCache
 from latentcrdt.client.local_flows import Sources, render_locally
@@ -162,9 +162,17 @@ class AsyncClient:
         on_progress: Progress | None = None,
     ) -> Render:
         """Return the render of a state; as `Client.render`."""
-        if repair is not None:
-            check_repair_options(where, previous)
-            derived = await self.repair(name, repair, query, held=held, on_progress=on_progress)
+        if repair is not None or query.merge is not None:
+            check_derivable(previous)
+            derived = await self.derive(
+                name,
+                query,
+                repair=repair,
+                where=where,
+                verify=verify,
+                held=held,
+                on_progress=on_progress,
+            )
             return derived.render
         state, limits = StateName(name), self._settings.limits
         sources = Sources(held or {}, self._cache, previous)
@@ -186,20 +194,27 @@ class AsyncClient:
             self._blocking = Client(**asdict(self._settings))
         return await asyncio.to_thread(self._blocking.render_layers, name, query, verify=verify)
 
-    async def repair(
+    async def derive(
         self,
         name: str,
-        repair: Repair,
         query: RenderQuery = EVERYTHING,
         *,
+        repair: Repair | None = None,
+        where: Literal["server", "client"] | None = None,
+        verify: bool = True,
         held: Mapping[FragmentId, Fragment] | None = None,
         on_progress: Progress | None = None,
     ) -> Derived:
-        """Return a render whose rows a model computed again in part; as `Client.repair`."""
-        sources = Sources(held or {}, self._cache, None)
-        limits = self._settings.limits
-        flow = repair_render(
-            StateName(name), query, limits, on_progress, sources=sources, repair=repair
+        """Return a render whose rows were made, and of what; as `Client.derive`."""
+        flow = derived_flows.derive(
+            StateName(name),
+            query,
+            self._settings.limits,
+            on_progress,
+            sources=Sources(held or {}, self._cache, None),
+            repair=repair,
+            where=where,
+            verify=verify,
         )
         return await self._run(flow)
 

@@ -11,12 +11,12 @@ from typing import Any, Literal, Self, TypeVar
 import httpx2
 import stamina
 
-from latentcrdt.client import calls, flows, sync_calls
+from latentcrdt.client import calls, derived_flows, flows, merge_flows, sync_calls
 from latentcrdt.client.answers import retry_delay
 from latentcrdt.client.arriving import ArrivingRender
 from latentcrdt.client.body import FragmentBody, Progress
 from latentcrdt.client.calls import Call
-from latentcrdt.client.derived_flows import check_repair_options, repair_render
+from latentcrdt.client.derived_flows import check_derivable
 from latentcrdt.client.direct import DirectConnections, is_reached_directly
 from latentcrdt.client.flows import Download, Flow, Step, Work
 from latentcrdt.client.fragment_cache import FragmentCache
@@ -173,12 +173,20 @@ class Client:
         ``verify``, compares every digest with the receipt. ``client`` fetches the fragments (but
         those ``held``: verified ones), checks ids, order and render id, and renders here. What a
         ``previous`` render of the same class holds is neither fetched nor turned again; that
-        render is believed, and `Reuse` says what it gave. With a ``repair`` it is the render that
-        `repair` returns, which is never made by the server.
+        render is believed, and `Reuse` says what it gave. With a ``repair``, or a query that says
+        how branches are merged, it is the render that `derive` returns.
         """
-        if repair is not None:
-            check_repair_options(where, previous)
-            derived = self.repair(name, repair, query, held=held, on_progress=on_progress)
+        if repair is not None or query.merge is not None:
+            check_derivable(previous)
+            derived = self.derive(
+                name,
+                query,
+                repair=repair,
+                where=where,
+                verify=verify,
+                held=held,
+                on_progress=on_progress,
+            )
             return derived.render
         state, limits = StateName(name), self._settings.limits
         sources = Sources(held or {}, self._cache, previous)
@@ -199,37 +207,48 @@ class Client:
         keeps from coming.
         """
         state = StateName(name)
-        arriving = ArrivingRender(query, max_bytes=self._settings.max_render_bytes, verify=verify)
-        arriving.receive(lambda: self._run(flows.receive_layers(state, query, arriving)))
+        named = self._run(merge_flows.with_branches_named(state, query))
+        asked = merge_flows.question(query, named)
+        arriving = ArrivingRender(asked, max_bytes=self._settings.max_render_bytes, verify=verify)
+        arriving.receive(lambda: self._run(flows.receive_layers(state, asked, arriving)))
         try:
             plan = arriving.plan
             if verify:
-                arriving.believe(self.receipt_for(name, plan, query))
+                arriving.believe(self._run(merge_flows.receipt_for(state, plan, query, named)))
         except BaseException:
             arriving.close()
             raise
         return arriving
 
-    def repair(
+    def derive(
         self,
         name: str,
-        repair: Repair,
         query: RenderQuery = EVERYTHING,
         *,
+        repair: Repair | None = None,
+        where: Literal["server", "client"] | None = None,
+        verify: bool = True,
         held: Mapping[FragmentId, Fragment] | None = None,
         on_progress: Progress | None = None,
     ) -> Derived:
-        """Return a render whose rows a model computed again in part, and what it was made of.
+        """Return a render whose rows were made, and what they were made of.
 
-        The result is named by what it is made of. If a replica of the server made it before, it is
-        fetched; otherwise it is made here, from the fragments (but those ``held``), and left for
-        others, unless the server refuses that. Of several results of several machines everyone
-        takes the one with the smallest id. Raises what the repair raises.
+        Either a ``repair`` computes some rows again, or the query says how branches are merged.
+        What a repair makes is named by what it is made of: if a replica of the server made it
+        before, it is fetched; otherwise it is made here, from the fragments (but those ``held``),
+        and left for others, unless the server refuses that. Of several results of several machines
+        everyone takes the one with the smallest id. A merge is the same bytes wherever it is made:
+        ``where`` and ``verify`` as in `render`. Raises what the repair or the merge raises.
         """
-        sources = Sources(held or {}, self._cache, None)
-        limits = self._settings.limits
-        flow = repair_render(
-            StateName(name), query, limits, on_progress, sources=sources, repair=repair
+        flow = derived_flows.derive(
+            StateName(name),
+            query,
+            self._settings.limits,
+            on_progress,
+            sources=Sources(held or {}, self._cache, None),
+            repair=repair,
+            where=where,
+            verify=verify,
         )
         return self._run(flow)
 

@@ -36,9 +36,9 @@ from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.plan import RenderPlan
 from latentcrdt.core.query import RenderQuery
-from latentcrdt.core.receipt import Receipt
+from latentcrdt.core.receipt import Receipt, RunDigests
 from latentcrdt.core.rendered import Render
-from latentcrdt.errors import FragmentNotFoundError, UnexpectedAnswerError
+from latentcrdt.errors import FragmentNotFoundError, InvalidRequestError, UnexpectedAnswerError
 
 T = TypeVar("T")
 
@@ -175,8 +175,13 @@ def receipt_for(name: StateName, plan: RenderPlan, query: RenderQuery) -> Flow[R
     """Ask for the receipt of exactly this plan, also when the state has grown since.
 
     ``query`` is what the plan answered: its own, shorter question is tried first. Only if its
-    answer is another render by now is each id spelled out.
+    answer is another render by now is each id spelled out. Not of a merge: see `merge_flows`.
     """
+    if query.merge is not None:
+        raise InvalidRequestError(
+            "receipt: expected a query without merge; ask for that of the branches, and "
+            "latentcrdt.render.derived.receipt_of makes that of what came of them"
+        )
     document: ReceiptDocument = yield from ask(calls.receipt(name, query))
     if _named_render(document) != str(plan.render_id):
         document = yield from ask(calls.receipt(name, pinned(plan)))
@@ -198,11 +203,28 @@ def render_remotely(
     it sends a byte, and again to send them. Here both ends digest what they have in hand, while it
     passes, and the receipt costs one small call.
     """
+    render, digests = yield from receive(name, query, limits, on_progress, digest=verify)
+    if verify:
+        receipt = yield from receipt_for(name, render.plan, query)
+        receipt.check(digests)
+        check_canonical(receipt, query)
+    return render
+
+
+def receive(
+    name: StateName,
+    query: RenderQuery,
+    limits: Limits,
+    on_progress: Progress | None,
+    *,
+    digest: bool,
+) -> Flow[tuple[Render, list[RunDigests]]]:
+    """Let the server render; return what came, its plan checked, and its digests if wanted."""
     meter = Meter(on_progress)
 
     def begin(plan: RenderPlan) -> RunDigester | None:
         check_plan(plan, query)
-        return RunDigester(plan) if verify else None
+        return RunDigester(plan) if digest else None
 
     def receiver(head: Answer) -> RenderReceiver:
         meter.total = _announced_bytes(head)
@@ -210,12 +232,7 @@ def render_remotely(
 
     path = f"/v1/states/{name}/render"
     download = Download(path, receiver, RENDER_TYPE, query.to_params())
-    render, digests = yield from ask(download)
-    if verify:
-        receipt = yield from receipt_for(name, render.plan, query)
-        receipt.check(digests)
-        check_canonical(receipt, query)
-    return render
+    return (yield from ask(download))
 
 
 def receive_layers(name: StateName, query: RenderQuery, arriving: ArrivingRender) -> Flow[object]:

@@ -14,7 +14,7 @@ from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, RenderId
 from latentcrdt.core.placement import canonical_order, place, starts_of, stride_of
-from latentcrdt.core.plan import LayerRange, RenderPlan
+from latentcrdt.core.plan import LayerRange, Layout, RenderPlan
 from latentcrdt.core.query import RenderQuery
 from latentcrdt.core.receipt import Receipt
 from latentcrdt.core.rendered import Render
@@ -53,6 +53,9 @@ def pinned(plan: RenderPlan) -> RenderQuery:
 
 def check_plan(plan: RenderPlan, query: RenderQuery) -> None:
     """Raise UnexpectedAnswerError unless the plan is one that the query may be answered with."""
+    if query.merge is not None:
+        _check_merged(plan, query)
+        return
     if len({p.fragment_id for p in plan.placements}) != len(plan.placements):
         raise UnexpectedAnswerError(f"render {plan.render_id}: expected each fragment once")
     got = pinned(plan)
@@ -63,19 +66,14 @@ def check_plan(plan: RenderPlan, query: RenderQuery) -> None:
         raise UnexpectedAnswerError(
             f"render {plan.render_id}: expected fragments placed as layout {plan.layout} says"
         )
-    layers = LayerRange.parse(query.layers or ":", len(plan.geometry.layers))
     differs = {
         "layout": got.layout is not query.layout,
         "stride": len(plan.placements) > 1 and got.stride != query.stride,
         "order": query.order is not None and got.order != query.order,
         "class": query.class_id is not None and got.class_id != query.class_id,
-        "layers": plan.layers != layers,
+        "layers": plan.layers != _layers(plan, query),
     }
-    if any(differs.values()):
-        names = ", ".join(name for name, differ in differs.items() if differ)
-        raise UnexpectedAnswerError(
-            f"render {plan.render_id}: expected the {names} that was asked for, got another"
-        )
+    _check_same(plan, differs)
 
 
 def check_canonical(receipt: Receipt, query: RenderQuery) -> None:
@@ -147,3 +145,28 @@ def render_here(
     from latentcrdt.render.stream import render  # noqa: PLC0415 - as above
 
     return render(plan, fragments, reuse=reuse)
+
+
+def _check_merged(plan: RenderPlan, query: RenderQuery) -> None:
+    """Raise UnexpectedAnswerError unless a plan is that of one fragment, where branches lay."""
+    first, *rest = plan.placements
+    differs = {
+        "number of fragments": bool(rest),
+        "layout": plan.layout is not Layout.SEQUENTIAL,
+        "place": (first.start, first.new_start) != (plan.base, plan.base),
+        "class": query.class_id is not None and plan.class_id != query.class_id,
+        "layers": plan.layers != _layers(plan, query),
+    }
+    _check_same(plan, differs)
+
+
+def _layers(plan: RenderPlan, query: RenderQuery) -> LayerRange:
+    return LayerRange.parse(query.layers or ":", len(plan.geometry.layers))
+
+
+def _check_same(plan: RenderPlan, differs: Mapping[str, bool]) -> None:
+    if any(differs.values()):
+        names = ", ".join(name for name, differ in differs.items() if differ)
+        raise UnexpectedAnswerError(
+            f"render {plan.render_id}: expected the {names} that was asked for, got another"
+        )

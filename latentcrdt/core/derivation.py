@@ -21,7 +21,10 @@ KIND = "latentcrdt.derivation"
 VERSION = 1
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9.+-]{0,62}\Z")
-"""Methods, parameters' names and their values: one spelling each, numbers as decimal text."""
+"""Methods and parameters' names: one spelling each."""
+
+_VALUE = re.compile(r"-?[a-z0-9][a-z0-9.+-]{0,62}\Z")
+"""Parameters' values: words, or numbers as decimal text."""
 
 
 class Operation(StrEnum):
@@ -54,8 +57,11 @@ class Derivation:
                 f"{self.operation} {self.method!r:.40}: expected parameters by ascending name, "
                 f"each once, got {names}"
             )
-        for word in (self.method, *(word for pair in self.parameters for word in pair)):
-            if not _WORD.match(word):
+        for word, pattern in (
+            *((word, _WORD) for word in (self.method, *names)),
+            *((value, _VALUE) for _, value in self.parameters),
+        ):
+            if not pattern.match(word):
                 raise InvalidRequestError(
                     f"{self.operation}: expected words of a-z, 0-9, '.', '+' and '-', "
                     f"got {word!r:.80}"

@@ -1,9 +1,10 @@
-"""Derived rows as replicas share them: one fragment, in a state whose name says what made it.
+"""Derived rows: one fragment, which is named by what made it of which others.
 
 Rows that were made out of a class of fragments (`derivation`) are no member beside these. They are
-one fragment of the same class, from the class's base to the end of the sequence, and a member of a
-companion state. So they replicate, are verified and are rendered as any fragment is, and whoever
-wants the same rows computes the name and finds them.
+one fragment of the same class, from the class's base to the end of the sequence. What a repair made
+is a member of a companion state: so it replicates, is verified and is rendered as any fragment is,
+and whoever wants the same rows computes the name and finds them. What a merge makes, anyone with
+the branches makes again.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from latentcrdt.core.derivation import Derivation, Operation
+from latentcrdt.core.derivation import Derivation
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.placement import place
-from latentcrdt.core.plan import LayerRange, Layout, RenderPlan
+from latentcrdt.core.plan import LayerRange, Layout, Placement, RenderPlan
 from latentcrdt.core.receipt import Receipt
 from latentcrdt.core.rendered import Render
 from latentcrdt.errors import IncompatibleFragmentsError, UnrepairableError
@@ -64,23 +65,20 @@ class Derived:
         """The state in which the derived fragment is kept, where it is shared."""
         return companion_of(self.derivation)
 
-    def receipt(self, base: Receipt) -> DerivedReceipt:
-        """Return the receipt, given that of ``source``."""
-        return DerivedReceipt(base, self.derivation, self.fragment_id)
-
 
 @dataclass(frozen=True, slots=True)
 class DerivedReceipt:
-    """The receipt of the render that a derivation began with, and the name of what it made.
+    """The receipt of a derived render, and of what it was derived from.
 
-    The base receipt can be proven from fragments. That the derived fragment is what the method
-    makes of them needs the model.
+    The base can be proven from fragments, and so can the rest of a merge. That the fragment which a
+    repair made is what the method makes needs the model.
     """
 
-    base: Receipt
+    render: Receipt
+    """Of the prefixes and the derived fragment."""
     derivation: Derivation
-    fragment_id: FragmentId
-    """The derived fragment: BLAKE3 of its header, which holds the digest of every section."""
+    base: Receipt
+    """Of the fragments that the derivation began with."""
 
 
 def companion_of(derivation: Derivation) -> StateName:
@@ -105,40 +103,66 @@ def check_repairable(plan: RenderPlan) -> None:
 
 
 def stands_for(
-    derived: FragmentHeader,
-    operation: Operation,
-    plan: RenderPlan,
-    headers: Mapping[FragmentId, FragmentHeader],
+    derived: FragmentHeader, plan: RenderPlan, headers: Mapping[FragmentId, FragmentHeader]
 ) -> bool:
-    """Return whether a member of a companion state may be what a derivation of the plan made.
+    """Return whether a member of a companion state may be what a repair of the plan made.
 
-    It has the plan's class, place and, unless it is a merge, tokens; that it has the right rows,
-    only doing it again can tell.
-    Of several such members everyone takes the one with the smallest id: model runs differ between
-    machines, so there may be several, and all come to the same one.
+    It has the plan's class, place and tokens; that it has the right rows, only doing it again can
+    tell. Of several such members everyone takes the one with the smallest id: model runs differ
+    between machines, so there may be several, and all come to the same one.
     """
     if _mismatch(plan, derived) is not None:
         return False
-    if operation is Operation.MERGE:
-        return derived.token_bytes is None  # rows of several branches have no token of their own
     joined = joined_token_bytes(headers[p.fragment_id] for p in plan.placements)
     return joined in (None, derived.token_bytes)
 
 
 def place_derived(
-    plan: RenderPlan, derived: FragmentHeader, prefixes: Iterable[FragmentHeader]
+    plan: RenderPlan,
+    derived: FragmentHeader,
+    prefixes: Iterable[FragmentHeader],
+    *,
+    layers: LayerRange | None = None,
 ) -> RenderPlan:
     """Return the plan that renders a derived fragment of ``plan``, behind the same prefixes.
 
-    Raises IncompatibleFragmentsError unless the fragment has the class and place of what it is to
-    stand for.
+    ``layers``: those that its stream carries; all if left out. Raises IncompatibleFragmentsError
+    unless the fragment has the class and place of what it is to stand for.
     """
     wrong = _mismatch(plan, derived)
     if wrong is not None:
         raise IncompatibleFragmentsError(
             f"derived fragment {derived.fragment_id}: {wrong}", id=str(derived.fragment_id)
         )
-    return place([derived], list(prefixes))
+    return place([derived], list(prefixes), layers=layers)
+
+
+def plan_of_derived(
+    source: RenderPlan, derived: FragmentId, layers: LayerRange | None = None
+) -> RenderPlan:
+    """Return the plan that renders the derived fragment of this id, as `place_derived` would."""
+    placement = Placement(derived, source.base, source.next_position - source.base, source.base)
+    whole = LayerRange(0, len(source.geometry.layers))
+    return RenderPlan(
+        source.geometry, Layout.SEQUENTIAL, source.prefixes, (placement,), layers or whole
+    )
+
+
+def branches_of(merged: RenderPlan, inputs: Iterable[FragmentId]) -> RenderPlan:
+    """Return the plan of the branches that were merged into what ``merged`` renders.
+
+    They lie where what came of them does: so it takes no more than their ids.
+    """
+    (placement,) = merged.placements
+    return RenderPlan(
+        merged.geometry,
+        Layout.PARALLEL,
+        merged.prefixes,
+        tuple(
+            Placement(i, placement.start, placement.seq_len, placement.new_start) for i in inputs
+        ),
+        LayerRange(0, len(merged.geometry.layers)),
+    )
 
 
 def joined_token_bytes(headers: Iterable[FragmentHeader]) -> bytes | None:

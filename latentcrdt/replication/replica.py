@@ -246,7 +246,9 @@ class Replica:
         Raises StateNotFoundError, FragmentNotFoundError (an id in ``order`` is no member),
         AmbiguousClassError, ClassNotFoundError, NothingToRenderError, PrefixMissingError,
         IncompatibleFragmentsError, or InvalidRequestError for a stride or layers that do not fit.
+        A replica lays fragments side by side; it merges none.
         """
+        assert query.merge is None
         if query.order is None:
             members = select_class(self.summaries(self.state(name)), query.class_id)
             order = canonical_order((self.sort_key(i), i) for i in members)

@@ -20,6 +20,7 @@ from scripts.mutants import (
     elsewhere,
     eval_runs,
     evals,
+    merging,
     object_store,
     render,
     repair,
@@ -42,6 +43,7 @@ MUTANTS = tuple(
         repair,
         evals,
         eval_runs,
+        merging,
         server,
         elsewhere,
     )

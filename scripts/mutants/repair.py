@@ -96,8 +96,8 @@ MUTANTS = (
     Mutant(
         "a wrong order is repaired",
         "latentcrdt/client/derived_flows.py",
-        "        yield from order_checked(plan, headers, fetcher.fragments)\n",
-        "        pass\n",
+        "            yield from order_checked(self.plan, self.headers, self.fetcher.fragments)\n",
+        "            yield from ()\n",
         SHARED,
     ),
     Mutant(

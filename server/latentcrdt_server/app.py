@@ -20,6 +20,7 @@ from latentcrdt_server.admission import Admission
 from latentcrdt_server.early import EarlyAnswer
 from latentcrdt_server.expiry import expiring
 from latentcrdt_server.inventory import Inventory
+from latentcrdt_server.merges import Merges
 from latentcrdt_server.metrics import Metrics
 from latentcrdt_server.observation import Observation
 from latentcrdt_server.openapi import describe
@@ -69,6 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
                 settings=settings,
                 store=store,
                 replica=replica,
+                merges=Merges(replica),
                 tokens=tokens,
                 pushes=Admission(settings.max_inflight_bytes, "bytes of pushes"),
                 streams=Admission(settings.max_streams, "answers being sent"),

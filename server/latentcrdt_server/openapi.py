@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
+from latentcrdt.merging.strategies import STRATEGIES
 from latentcrdt_server.negotiation import DOCUMENT_TYPES, JSON_TYPE, MSGPACK_TYPES
 from latentcrdt_server.problems import PROBLEM_TYPE, STATUS, ProblemDocument
 
@@ -135,6 +136,19 @@ RENDER_QUERY = {
             "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
         },
         _LAYERS,
+        {
+            "name": "merge",
+            "in": "query",
+            "required": False,
+            "description": "Blend the fragments, branches captured at the same positions, by a "
+            "strategy: `NAME`, or `NAME:parameter=number,...` (docs/merging.md). Not with `layout` "
+            "or `stride`.",
+            "schema": {
+                "type": "string",
+                "pattern": f"^({'|'.join(STRATEGIES)})"
+                "(:[a-z0-9-]+=-?[0-9.]+(,[a-z0-9-]+=-?[0-9.]+)*)?$",
+            },
+        },
     ]
 }
 

@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Request
 
 from latentcrdt.core.delta import MAX_EXPIRES_AT
 from latentcrdt.core.ids import STATE_NAME_PATTERN, FragmentId, StateName
-from latentcrdt.core.query import RenderQuery
+from latentcrdt.core.query import PARAMETERS, RenderQuery
 from latentcrdt.core.sync.feed import Cursor
 from latentcrdt.errors import InvalidRequestError
 
@@ -62,8 +62,7 @@ async def _expires_at(request: Request) -> int | None:
 
 
 async def _render_query(request: Request) -> RenderQuery:
-    params = query_params(request, frozenset({"layout", "stride", "order", "class", "layers"}))
-    return RenderQuery.from_params(params)
+    return RenderQuery.from_params(query_params(request, PARAMETERS))
 
 
 async def _nothing(request: Request) -> None:

@@ -12,6 +12,7 @@ from latentcrdt.replication.replica import Replica
 from latentcrdt.store.protocol import Store
 from latentcrdt_server.admission import Admission
 from latentcrdt_server.inventory import Inventory
+from latentcrdt_server.merges import Merges
 from latentcrdt_server.metrics import Metrics
 from latentcrdt_server.peering import Peering
 from latentcrdt_server.settings import Settings
@@ -25,6 +26,7 @@ class Service:
     settings: Settings
     store: Store
     replica: Replica
+    merges: Merges
     tokens: Tokens | None
     """None: no token is needed."""
     pushes: Admission

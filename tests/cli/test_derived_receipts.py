@@ -9,13 +9,13 @@ from typer.testing import CliRunner
 
 from latentcrdt.cli.app import app
 from latentcrdt.core.derivation import Derivation, Operation
-from latentcrdt.core.derived import DerivedReceipt, companion_of
+from latentcrdt.core.derived import Derived, companion_of
 from latentcrdt.core.derived_receipt import derived_receipt_document
-from latentcrdt.core.ids import FragmentId
 from latentcrdt.core.placement import canonical_order, place
 from latentcrdt.core.receipt import Receipt
+from latentcrdt.render.derived import receipt_of
 from latentcrdt.render.sort_key import sort_key
-from latentcrdt.render.stream import run_digests
+from latentcrdt.render.stream import render, run_digests
 from latentcrdt.testing.fragments import make_fragment
 
 HELD = {f.fragment_id: f for f in (make_fragment(i, start=i) for i in (1, 2, 3))}
@@ -23,7 +23,9 @@ ORDER = canonical_order((sort_key(f), i) for i, f in HELD.items())
 PLAN = place([HELD[i].header for i in ORDER])
 RECEIPT = Receipt(PLAN, tuple(sort_key(HELD[i]) for i in ORDER), tuple(run_digests(PLAN, HELD)))
 DERIVATION = Derivation.of(Operation.REPAIR, "legolink", {"rows": 16}, PLAN.class_id, tuple(ORDER))
-DERIVED = FragmentId(b"\x07" * 32)
+FRAGMENT = make_fragment(7, start=0, seq_len=PLAN.next_position)
+DERIVED = FRAGMENT.fragment_id
+MADE = Derived(PLAN, DERIVATION, render(place([FRAGMENT.header]), {DERIVED: FRAGMENT}))
 
 
 @pytest.fixture
@@ -42,9 +44,7 @@ def verified(folder, document, *options):
 
 
 def document():
-    return json.loads(
-        json.dumps(derived_receipt_document(DerivedReceipt(RECEIPT, DERIVATION, DERIVED)))
-    )
+    return json.loads(json.dumps(derived_receipt_document(receipt_of(MADE, RECEIPT))))
 
 
 def test_the_base_is_proven_and_the_rest_is_said_to_need_the_model(folder):
@@ -90,9 +90,11 @@ def test_a_derivation_of_anything_else_is_refused_by_the_claim(folder, name):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda d: d.pop("derived"),
+        lambda d: d.pop("base"),
         lambda d: d.pop("derivation"),
-        lambda d: d.update(derived="xyz"),
+        lambda d: d.update(base="xyz"),
+        lambda d: d["plan"]["fragments"].clear(),
+        lambda d: d["plan"].update(layers=[0, 99]),
         lambda d: d.update(derivation=None),
         lambda d: d["derivation"].update(operation="guess"),
         lambda d: d["derivation"].update(method="LegoLink"),
@@ -119,7 +121,7 @@ def test_parameters_are_part_of_the_id(folder):
 
 def test_a_lie_in_the_base_is_found_first(folder):
     changed = document()
-    changed["sections"][0]["keys"] = "0" * 64
+    changed["base"]["sections"][0]["keys"] = "0" * 64
     result = verified(folder, changed)
     assert result.exit_code != 0
     assert "layer 0" in result.output

@@ -112,8 +112,8 @@ def test_what_one_made_the_next_one_finds(
 ) -> None:
     makes, finds = Reversal(), Reversal(salt=9)
     with make_client(server) as client:
-        made = client.repair(state, makes)
-        found = client.repair(state, finds)
+        made = client.derive(state, repair=makes)
+        found = client.derive(state, repair=finds)
         assert (len(makes.applied), len(finds.applied)) == (1, 0)
         assert found == made
         assert found.render.to_bytes() == made.render.to_bytes()
@@ -121,7 +121,7 @@ def test_what_one_made_the_next_one_finds(
 
 
 def test_it_is_the_render_of_its_companion_state(client: Client, state: str) -> None:
-    made = client.repair(state, Reversal())
+    made = client.derive(state, repair=Reversal())
     assert made.companion == companion_of(made.derivation)
     assert client.render(made.companion).to_bytes() == made.render.to_bytes()
     assert made.render.plan.next_position == made.source.next_position
@@ -130,16 +130,16 @@ def test_it_is_the_render_of_its_companion_state(client: Client, state: str) -> 
 
 def test_it_is_no_member_of_the_state_that_it_was_made_of(client: Client, state: str) -> None:
     before = client.state(state).root
-    client.repair(state, Reversal())
+    client.derive(state, repair=Reversal())
     assert client.state(state).root == before
 
 
 def test_a_state_that_has_grown_is_repaired_anew(client: Client, state: str) -> None:
-    first = client.repair(state, Reversal())
+    first = client.derive(state, repair=Reversal())
     grown = tell(7, start=3, prefix=first.source.prefixes[0].fragment_id)
     client.push(state, grown)
     repair = Reversal()
-    second = client.repair(state, repair)
+    second = client.derive(state, repair=repair)
     assert len(repair.applied) == 1
     assert second.companion != first.companion
     assert second.source.num_tokens == first.source.num_tokens + 3
@@ -148,18 +148,18 @@ def test_a_state_that_has_grown_is_repaired_anew(client: Client, state: str) -> 
 def test_of_the_results_of_several_machines_everyone_takes_the_one_with_the_smallest_id(
     client: Client, state: str
 ) -> None:
-    first = client.repair(state, Reversal())
+    first = client.derive(state, repair=Reversal())
     fragments = {i: client.fetch(i) for i in ids_of(first.source)}
     others = [Reversal(salt).apply(first.source, fragments) for salt in (1, 2, 3)]
     for other in others:
         client.push(first.companion, other)
     smallest = min([first.fragment_id, *(other.fragment_id for other in others)])
-    assert client.repair(state, Reversal()).fragment_id == smallest
+    assert client.derive(state, repair=Reversal()).fragment_id == smallest
 
 
 def test_a_result_made_meanwhile_counts_too(client: Client, state: str, server: str) -> None:
     """Another machine leaves a result with a smaller id while this one still computes."""
-    probe = client.repair(state, Reversal())
+    probe = client.derive(state, repair=Reversal())
     client.push(state, tell(8, start=3, prefix=probe.source.prefixes[0].fragment_id))
 
     class Slow(Reversal):
@@ -172,21 +172,21 @@ def test_a_result_made_meanwhile_counts_too(client: Client, state: str, server: 
             return mine
 
     slow = Slow()
-    got = client.repair(state, slow).fragment_id
+    got = client.derive(state, repair=slow).fragment_id
     plan = slow.applied[0]
     fragments = {i: client.fetch(i) for i in ids_of(plan)}
     mine = Reversal().apply(plan, fragments).fragment_id
     assert got == min(mine, slow.smallest.fragment_id)
-    assert client.repair(state, Reversal()).fragment_id == got
+    assert client.derive(state, repair=Reversal()).fragment_id == got
 
 
 def test_members_of_another_shape_or_other_tokens_are_passed_over(
     client: Client, state: str
 ) -> None:
-    first = client.repair(state, Reversal())
+    first = client.derive(state, repair=Reversal())
     client.push(state, tell(9, start=3, prefix=first.source.prefixes[0].fragment_id))
     prefix = first.source.prefixes[0].fragment_id
-    made = client.repair(state, Reversal())
+    made = client.derive(state, repair=Reversal())
     shapes = [
         {"start": 3, "seq_len": 8, "prefix": prefix, "token_ids": range(8)},
         {"start": 4, "seq_len": 9, "prefix": prefix, "token_ids": range(9)},
@@ -198,14 +198,14 @@ def test_members_of_another_shape_or_other_tokens_are_passed_over(
         forged = (make_fragment(seed, **shape) for seed in count())
         smaller = next(f for f in forged if f.fragment_id < made.fragment_id)
         client.push(made.companion, smaller)
-    assert client.repair(state, Reversal()) == made
+    assert client.derive(state, repair=Reversal()) == made
     assert len(client.state(made.companion).members) == 6
 
 
 def test_a_chosen_order_is_another_derivation(client: Client, state: str) -> None:
-    canonical = client.repair(state, Reversal())
+    canonical = client.derive(state, repair=Reversal())
     order = tuple(p.fragment_id for p in canonical.source.placements)[::-1]
-    bag = client.repair(state, Reversal(), RenderQuery(order=order))
+    bag = client.derive(state, repair=Reversal(), query=RenderQuery(order=order))
     assert tuple(p.fragment_id for p in bag.source.placements) == order
     assert bag.companion != canonical.companion
 
@@ -213,16 +213,16 @@ def test_a_chosen_order_is_another_derivation(client: Client, state: str) -> Non
 def test_a_retracted_companion_is_not_made_again_and_the_result_still_is(
     client: Client, state: str
 ) -> None:
-    made = client.repair(state, Reversal())
+    made = client.derive(state, repair=Reversal())
     client.retract(made.companion)
     repair = Reversal()
-    again = client.repair(state, repair)
+    again = client.derive(state, repair=repair)
     assert len(repair.applied) == 1
     assert again == made
 
 
 def test_a_companion_outlives_the_state_and_keeps_its_prefix(client: Client, state: str) -> None:
-    made = client.repair(state, Reversal())
+    made = client.derive(state, repair=Reversal())
     client.retract(state)
     assert client.render(made.companion).to_bytes() == made.render.to_bytes()
 
@@ -230,12 +230,12 @@ def test_a_companion_outlives_the_state_and_keeps_its_prefix(client: Client, sta
 def test_a_companion_reaches_another_server_by_replication(
     client: Client, state: str, server: str, tmp_path: Path
 ) -> None:
-    made = client.repair(state, Reversal())
+    made = client.derive(state, repair=Reversal())
     with ServerProcess(tmp_path / "data") as other:
         with Client(server) as here, Client(other.url) as there:
             synchronise(RemotePeer(here), RemotePeer(there))
             repair = Reversal()
-            assert there.repair(state, repair) == made
+            assert there.derive(state, repair=repair) == made
         assert repair.applied == []
 
 
@@ -252,7 +252,7 @@ def test_an_empty_state_has_nothing_to_repair(client: Client) -> None:
     name = f"s-{uuid4().hex}"
     client.declare(name)
     with pytest.raises(NothingToRenderError):
-        client.repair(name, Reversal())
+        client.derive(name, repair=Reversal())
 
 
 def test_a_repair_is_asked_for_neither_of_the_server_nor_with_an_earlier_render(
@@ -281,16 +281,18 @@ class Misordering(Client):
 def test_a_wrong_order_is_not_repaired(server: str, state: str) -> None:
     repair = Reversal()
     with Misordering(server) as client, pytest.raises(UnexpectedAnswerError, match="canonical"):
-        client.repair(state, repair)
+        client.derive(state, repair=repair)
     assert repair.applied == []
 
 
 def test_fragments_that_are_held_are_not_fetched(client: Client, state: str) -> None:
-    source = client.repair(state, Reversal()).source
+    source = client.derive(state, repair=Reversal()).source
     client.retract(companion_of(Reversal().derivation(source)))
     held = {i: client.fetch(i) for i in ids_of(source)}
     seen: list[int] = []
-    client.repair(state, Reversal(), held=held, on_progress=lambda done, total: seen.append(done))
+    client.derive(
+        state, repair=Reversal(), held=held, on_progress=lambda done, total: seen.append(done)
+    )
     assert seen == []
 
 
@@ -312,7 +314,7 @@ def test_whoever_may_not_share_has_the_result_and_leaves_none(guarded: ServerPro
     def repaired(name: str) -> tuple[Derived, int]:
         repair = Reversal()
         with Client(guarded.url, token=secret_of(name)) as client:
-            return client.repair("team", repair), len(repair.applied)
+            return client.derive("team", repair=repair), len(repair.applied)
 
     with Client(guarded.url, token=secret_of("owner")) as owner:
         for seed in (1, 2):

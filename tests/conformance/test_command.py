@@ -73,6 +73,21 @@ def test_a_server_that_needs_a_token_keeps_every_promise_to_whoever_has_one(
     assert taken.exit_code == 0, taken.output
 
 
+def test_what_a_server_does_not_offer_is_skipped_and_said(faulty: FaultyServer) -> None:
+    def knows_no_merge(asked: Request) -> None:
+        asked.query = asked.query.replace("merge=", "blend=")
+
+    faulty.before = knows_no_merge
+    result = run(faulty.url, "--only", "merges", "--only", "vary")
+    assert result.exit_code == 0, result.output
+    merges = [check for check in checks if check.group == "merges"]
+    *lines, _, verdict = result.stdout.splitlines()
+    assert lines[: len(merges)] == [f"skipped {c}: the server offers no merges" for c in merges]
+    assert verdict == f"All 1 promises are kept. {len(merges)} are not made."
+    document = json.loads(run(faulty.url, "--only", "merges", "--json").stdout)
+    assert (document["passed"], document["skipped"]) == (0, len(merges))
+
+
 def forget_vary(_asked: Request, given: Response) -> None:
     given.headers.pop("vary", None)
 

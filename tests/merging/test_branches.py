@@ -14,9 +14,11 @@ from latentcrdt.core.geometry import Dtype
 from latentcrdt.core.placement import canonical_order, place
 from latentcrdt.core.plan import Layout, RenderPlan
 from latentcrdt.errors import (
+    FragmentNotFoundError,
     IncompatibleFragmentsError,
     InvalidRequestError,
     NonFiniteKeysError,
+    TooLargeError,
 )
 from latentcrdt.merging.branches import BranchMerge
 from latentcrdt.merging.exact_values import to_bits, to_values
@@ -65,6 +67,10 @@ def branches(dtype: Dtype = Dtype.BF16, num: int = 2, seq_len: int = 5) -> list[
     return [make_fragment(9 + i, geometry=geometry, seq_len=seq_len) for i in range(num)]
 
 
+def counts(strategy: str) -> tuple[int, ...]:
+    return (2, 3) if STRATEGIES[strategy].many else (2,)
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("dtype", Dtype)
 def test_the_result_is_the_formula_rounded_to_the_dtype(strategy: str, dtype: Dtype) -> None:
@@ -86,7 +92,7 @@ def test_the_result_is_the_formula_rounded_to_the_dtype(strategy: str, dtype: Dt
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_it_is_a_pure_function_of_the_set(strategy: str) -> None:
-    for num in (2, 3) if STRATEGIES[strategy].many else (2,):
+    for num in counts(strategy):
         fragments = branches(num=num)
         ids = {merge(p, strategy).fragment_id for p in itertools.permutations(fragments)}
         assert len(ids) == 1
@@ -187,6 +193,55 @@ def test_the_derivation_names_strategy_parameters_and_branches() -> None:
     assert derivation.inputs == tuple(p.fragment_id for p in plan.placements)
     spelled = BranchMerge("late-only").derivation(plan)
     assert spelled == BranchMerge("late-only", {"weight": 0.5}).derivation(plan)
+
+
+def test_a_parameter_below_zero_has_a_name_too() -> None:
+    """Found by the conformance kit: a threshold of -1 could be applied, and not named."""
+    derivation = BranchMerge("cosine-gated", {"threshold": -1.0}).derivation(canonical(branches()))
+    assert dict(derivation.parameters)["threshold"] == "-1.0"
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_rows_taken_in_pieces_change_no_bit(monkeypatch: pytest.MonkeyPatch, strategy: str) -> None:
+    # A threshold that some heads and some rows pass.
+    given = {"threshold": 0.0} if "threshold" in STRATEGIES[strategy].defaults else {}
+    whole = [merge(branches(num=num), strategy, given).body for num in counts(strategy)]
+    monkeypatch.setattr("latentcrdt.merging.branches.PIECE_VALUES", 80)  # two rows, then one
+    assert [merge(branches(num=num), strategy, given).body for num in counts(strategy)] == whole
+
+
+@pytest.mark.parametrize("strategy", [n for n, s in STRATEGIES.items() if s.takes_whole_heads])
+def test_a_rule_that_takes_whole_heads_needs_them(
+    monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    """Otherwise it would be refused long heads for nothing."""
+    geometry = make_geometry(num_layers=1, num_kv_heads=8)
+    near = [make_fragment(seed, geometry=geometry) for seed in (1, 2)]
+    given = {"threshold": 0.0} if "threshold" in STRATEGIES[strategy].defaults else {}
+    whole = merge(near, strategy, given).body
+    monkeypatch.setattr("latentcrdt.merging.branches.PIECE_VALUES", 32)
+    monkeypatch.setattr(BranchMerge, "_rows_at_once", lambda *_: 1)
+    assert merge(near, strategy, given).body != whole
+
+
+def test_heads_too_long_to_be_taken_whole_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latentcrdt.merging.branches.MAX_VALUES", 5 * 32)  # K and V, twice, of 8
+    fragments = branches(seq_len=5)
+    merge(fragments, "max-norm-head")
+    longer = branches(seq_len=6)
+    with pytest.raises(TooLargeError, match="at most 5 tokens of these branches, got 6"):
+        merge(longer, "max-norm-head")
+    merge(longer, "uniform-slerp")
+
+
+def test_a_branch_that_is_not_given_is_named() -> None:
+    fragments = branches()
+    plan = canonical(fragments)
+    held = {f.fragment_id: f for f in fragments}
+    missing = plan.placements[1].fragment_id
+    del held[missing]
+    with pytest.raises(FragmentNotFoundError, match=str(missing)):
+        BranchMerge("v-only").apply(plan, held)
 
 
 @pytest.mark.parametrize("change", [{"start": 8}, {"seq_len": 6}])

@@ -9,7 +9,7 @@ from latentcrdt.errors import InvalidRequestError
 from latentcrdt.merging.search import GRID, SEARCHES, search
 from latentcrdt.merging.strategies import STRATEGIES, strategy_named
 from latentcrdt.merging.strategies.layers import sigmoid
-from latentcrdt.merging.strategies.rule import Head, Symmetry
+from latentcrdt.merging.strategies.rule import Symmetry
 from tests.merging.naive import Layers, naive
 
 LAYERS, HEADS, TOKENS, DIM = 4, 4, 3, 8
@@ -43,19 +43,9 @@ def merged(name: str, branches: list[Layers], given: dict[str, float]) -> Layers
     parameters = strategy.parameters(given, len(branches))
     out = []
     for layer in range(LAYERS):
-        heads = [
-            strategy.rule(
-                Head(
-                    layer,
-                    LAYERS,
-                    head,
-                    tuple((b[layer][0][head], b[layer][1][head]) for b in branches),
-                ),
-                parameters,
-            )
-            for head in range(HEADS)
-        ]
-        out.append((np.stack([k for k, _ in heads]), np.stack([v for _, v in heads])))
+        heads = zip(*(zip(*b[layer], strict=True) for b in branches), strict=True)
+        rows = list(strategy.merged_heads(layer, LAYERS, enumerate(heads), parameters))
+        out.append((np.stack([k for k, _ in rows]), np.stack([v for _, v in rows])))
     return out
 
 

@@ -96,3 +96,16 @@ def test_readers_that_do_not_read_hold_no_more_than_a_few_slices_each(
         name = "latentcrdt_render_seconds_count 5.0"
         wait_until(lambda: name in http.get("/metrics").text)
         assert memory_bytes(large_server.pid) - before < ALLOWED_GROWTH
+
+
+def test_branches_of_100_megabytes_are_merged_in_bounded_memory(
+    large_server: ServerProcess,
+) -> None:
+    with httpx2.Client(base_url=large_server.url, timeout=300) as http:
+        for fragment in (make_large(6, 10_000), make_large(7, 10_000)):
+            push(http, "fork", fragment)
+        http.get("/v1/states/warm/render", params={"merge": "v-only"})
+        with PeakMemory(large_server.pid) as peak:
+            head = http.head("/v1/states/fork/render", params={"merge": "v-only"})
+        assert int(head.headers["content-length"]) > 100_000_000
+    assert peak.growth_bytes < ALLOWED_GROWTH

@@ -13,7 +13,6 @@ from latentcrdt.evals.confluence.metrics import Distributions, Metrics, Tokens, 
 from latentcrdt.evals.confluence.probes import next_distributions
 from latentcrdt.merging.search import SEARCHES, search
 from latentcrdt.merging.strategies import STRATEGIES, strategy_named
-from latentcrdt.merging.strategies.rule import Head
 
 ENOUGH_MASS = 0.5
 """Share of the branches' own mass that a search wants to keep."""
@@ -80,20 +79,8 @@ class Merges:
         strategy = strategy_named(name)
         parameters = strategy.parameters(given, 2)
         rows: Rows = []
-        for layer, ((keys_a, values_a), (keys_b, values_b)) in enumerate(
-            zip(first, second, strict=True)
-        ):
-            heads = [
-                strategy.rule(
-                    Head(
-                        layer,
-                        len(first),
-                        head,
-                        ((keys_a[head], values_a[head]), (keys_b[head], values_b[head])),
-                    ),
-                    parameters,
-                )
-                for head in range(len(keys_a))
-            ]
-            rows.append((np.stack([k for k, _ in heads]), np.stack([v for _, v in heads])))
+        for layer, branches in enumerate(zip(first, second, strict=True)):
+            heads = zip(*(zip(*branch, strict=True) for branch in branches), strict=True)
+            merged = list(strategy.merged_heads(layer, len(first), enumerate(heads), parameters))
+            rows.append((np.stack([k for k, _ in merged]), np.stack([v for _, v in merged])))
         return rows

@@ -7,6 +7,7 @@ what they find is one of the rules again with those weights: `latentcrdt.merging
 from __future__ import annotations
 
 from latentcrdt.errors import InvalidRequestError
+from latentcrdt.merging.search import SEARCHES
 from latentcrdt.merging.strategies.components import COMPONENT_STRATEGIES
 from latentcrdt.merging.strategies.heads import HEAD_STRATEGIES
 from latentcrdt.merging.strategies.layers import LAYER_STRATEGIES
@@ -19,7 +20,17 @@ STRATEGIES: dict[str, Strategy] = {
 
 
 def strategy_named(name: str) -> Strategy:
-    """Return a strategy; InvalidRequestError lists the names for one that is none."""
+    """Return a strategy; InvalidRequestError lists the names for one that is none.
+
+    For the name of a search it says what to ask for instead.
+    """
+    if name in SEARCHES:
+        rule = SEARCHES[name].strategy
+        raise InvalidRequestError(
+            f"merge {name}: a search needs a model, and no render has one; expected what it finds: "
+            f"{rule} with weights",
+            expected=rule,
+        )
     if name not in STRATEGIES:
         raise InvalidRequestError(
             f"merge: expected one of {sorted(STRATEGIES)}, got {name!r:.60}",

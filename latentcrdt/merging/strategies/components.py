@@ -94,5 +94,6 @@ COMPONENT_STRATEGIES = (
         _head_gated_values,
         "A's keys; values averaged in heads with cos(V_A, V_B) > threshold",
         defaults={**WEIGHT, "threshold": 0.7},
+        takes_whole_heads=True,
     ),
 )

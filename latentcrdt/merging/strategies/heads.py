@@ -79,6 +79,7 @@ HEAD_STRATEGIES = (
         _cosine_gated,
         "average of heads with cos(A, B) > threshold, else A",
         defaults={**WEIGHT, "threshold": 0.7},
+        takes_whole_heads=True,
     ),
     Strategy(
         "max-norm-head",
@@ -87,6 +88,7 @@ HEAD_STRATEGIES = (
         "the branch whose head has the larger norm",
         Symmetry.ALWAYS,
         many=True,
+        takes_whole_heads=True,
     ),
     Strategy(
         "norm-weighted-slerp",
@@ -94,6 +96,7 @@ HEAD_STRATEGIES = (
         _norm_weighted_slerp,
         "slerp of whole heads with w = |B| / (|A| + |B|)",
         Symmetry.ALWAYS,
+        takes_whole_heads=True,
     ),
     Strategy(
         "sparse-interleaved",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
@@ -77,6 +77,8 @@ class Strategy:
     defaults: Parameters = field(default_factory=dict)
     many: bool = False
     """Whether it is defined for more than two branches, taken at once in canonical order."""
+    takes_whole_heads: bool = False
+    """Whether the rule needs all rows of a head at once; if not, each row by itself will do."""
     layer_weights: bool = False
     """Whether it takes a weight for each layer too: ``weight-0``, ``weight-1`` and so on."""
 
@@ -107,6 +109,20 @@ class Strategy:
                     f"merge {self.name}: expected {name} in [{low:g}, {high:g}], got {value!r}"
                 )
         return {**self.defaults, **given}
+
+    def merged_heads(
+        self,
+        layer: int,
+        num_layers: int,
+        heads: Iterable[tuple[int, tuple[KeysAndValues, ...]]],
+        parameters: Parameters,
+    ) -> Iterator[KeysAndValues]:
+        """Yield merged heads of one layer, given by number and, in every branch, rows.
+
+        The anchor's rows come first. ``parameters`` are all of them: what `parameters` returns.
+        """
+        for head, branches in heads:
+            yield self.rule(Head(layer, num_layers, head, branches), parameters)
 
     def _is_layer_weight(self, name: str) -> bool:
         return self.layer_weights and re.fullmatch(r"weight-(0|[1-9][0-9]{0,3})", name) is not None

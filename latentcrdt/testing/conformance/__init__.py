@@ -17,6 +17,7 @@ from latentcrdt.testing.conformance.damage import damage
 from latentcrdt.testing.conformance.duplicates import duplicates
 from latentcrdt.testing.conformance.laws import laws
 from latentcrdt.testing.conformance.limits import limits
+from latentcrdt.testing.conformance.merges import merges
 from latentcrdt.testing.conformance.names import names
 from latentcrdt.testing.conformance.negotiation import negotiation
 from latentcrdt.testing.conformance.outcome import Outcome, judge
@@ -30,6 +31,7 @@ from latentcrdt.testing.conformance.server import Server
 groups: tuple[Group, ...] = (
     laws,
     renders,
+    merges,
     duplicates,
     concurrency,
     damage,

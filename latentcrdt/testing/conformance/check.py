@@ -20,7 +20,10 @@ class Check:
     test: Callable[[Server], None]
 
     def __call__(self, server: Server) -> None:
-        """Ask the server; AssertionError (or a LatentCRDTError, for bytes) says what it broke."""
+        """Ask the server; AssertionError (or a LatentCRDTError, for bytes) says what it broke.
+
+        unittest.SkipTest, which pytest heeds too, says that it does not offer what is promised.
+        """
         self.test(server)
 
     def __str__(self) -> str:

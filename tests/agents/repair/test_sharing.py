@@ -12,6 +12,8 @@ from latentcrdt.core.derived_receipt import derived_receipt_document
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.errors import DigestMismatchError, IncompatibleFragmentsError
 from latentcrdt.hf import load_cache
+from latentcrdt.render.derived import receipt_of
+from latentcrdt.render.sort_key import sort_key
 from tests.agents.repair.worlds import PARTS, PREFIX, make_world
 from tests.hf.oracle import next_logits, plain_prefill
 from tests.hf.tiny_models import make_model
@@ -82,16 +84,19 @@ def test_two_models_through_a_server_share_one_result_and_its_receipt(tmp_path, 
     with ServerProcess(tmp_path / "data") as server, Client(server.url) as client:
         for fragment in world.fragments.values():
             client.push("task", fragment)
-        first = client.repair("task", LegoLink(model, rows=3))
+        first = client.derive("task", repair=LegoLink(model, rows=3))
         rendered = client.render("task", repair=LegoLink(make_model("llama"), rows=3))
-        receipt = first.receipt(client.receipt_for("task", first.source))
+        receipt = receipt_of(first, client.receipt_for("task", first.source))
         held = {i.fragment_id: client.fetch(i.fragment_id) for i in first.source.placements}
     assert rendered.to_bytes() == first.render.to_bytes()
     assert first.source.class_id == world.plan.class_id
     document = derived_receipt_document(receipt)
     assert document["derivation"]["parameters"] == {"rows": "3"}
     assert document["derivation"]["inputs"] == [str(i) for i in held]
-    assert document["derived"] == str(first.fragment_id)
+    assert [entry["id"] for entry in document["plan"]["fragments"]] == [str(first.fragment_id)]
+    receipt.render.check(rendered.run_digests())
+    own = sort_key(LegoLink(model, rows=3).apply(first.source, world.fragments))
+    assert receipt.render.keys == (own,)
     again = LegoLink(model, rows=3).apply(first.source, world.fragments)
     assert again.fragment_id == first.fragment_id
 
