@@ -42,6 +42,9 @@ SAME_WORK = {
 }
 """Which row does what each of ours does to the bytes; a render is made besides."""
 
+FRESH_TIMES = 3
+"""Of its bytes an action takes so much fresh memory at most: a file's pages, a result, more."""
+
 HEALTH_ROUNDS = 5
 """Of each of ours, while ``/healthz`` is asked all the time: not the rounds that are timed."""
 
@@ -94,7 +97,7 @@ def measure(num_bytes: int, runs: int) -> Served:
 
                 return act
 
-            seconds = median_seconds(actions, runs=runs)
+            seconds = median_seconds(actions, runs=runs, free_bytes=FRESH_TIMES * num_bytes)
             with health(server.url) as answers:
                 for _ in range(HEALTH_ROUNDS):
                     for what in SAME_WORK:
