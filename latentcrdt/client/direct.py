@@ -79,8 +79,12 @@ class DirectConnections:
                 self.is_inviting = False
                 self.exchange(request, body, intake)
                 return
-            intake.begin(_head_of(response))
-            _receive(response, request, intake)
+            try:
+                intake.begin(_head_of(response))
+                _receive(response, request, intake)
+            except BaseException:
+                response.close()  # where a connection ends with its answer, this holds the socket
+                raise
         except BaseException:
             connection.close()
             raise
