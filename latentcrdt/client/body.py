@@ -13,7 +13,7 @@ from latentcrdt.core.ids import FragmentId
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the bytes done, which never fall, and the bytes in all (0: not announced)."""
 
-SLICE_BYTES = 256 * 1024
+SLICE_BYTES = 1024 * 1024
 """One write to the socket: large enough to cost no time, small enough for lively progress."""
 
 

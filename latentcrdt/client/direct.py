@@ -1,8 +1,8 @@
 """Large bodies over connections of our own: sent from and received into the memory they end in.
 
 The HTTP library copies what it sends and receives several times, on one thread. Here a body is
-handed to the socket where it lies, and an answer is read straight into the memory of its result,
-on a thread of its own, while the bytes before it are verified. Requests, their order, retries and
+handed to the socket where it lies, and an answer is read straight into the memory of its result and
+verified piece by piece, while it is in the processor's cache. Requests, their order, retries and
 errors are those of the other way; proxies and addresses that hold a password are left to it. A body
 whose head expects an invitation waits for one, unless it turns out that this server gives none.
 """
@@ -14,9 +14,7 @@ import http.client
 import selectors
 from collections import deque
 from contextlib import suppress
-from queue import SimpleQueue
-from socket import SHUT_RDWR, socket
-from threading import Thread
+from socket import socket
 from urllib.request import getproxies, proxy_bypass
 
 import httpx2
@@ -26,13 +24,13 @@ from latentcrdt.client.body import FragmentBody
 from latentcrdt.client.intake import Intake
 from latentcrdt.client.invitation import Word, hear
 from latentcrdt.client.sending import EXPECT, send_body, send_head, socket_errors
-from latentcrdt.client.wire import Settings, no_answer
+from latentcrdt.client.wire import Settings
 
 SCRATCH_BYTES = 256 * 2**10
 """Read at a time where the result's memory is not known, or is none: heads, documents, files."""
 
 PIECE_BYTES = 2**20
-"""Read and verified at a time: large enough for one thread not to wait for the other."""
+"""Read and verified at a time: it stays in the cache, and the socket holds what comes meanwhile."""
 
 MAX_IDLE = 8
 """Connections kept for later; more threads than this at once connect anew."""
@@ -81,8 +79,12 @@ class DirectConnections:
                 self.is_inviting = False
                 self.exchange(request, body, intake)
                 return
-            intake.begin(_head_of(response))
-            _receive(response, sock, request, intake)
+            try:
+                intake.begin(_head_of(response))
+                _receive(response, request, intake)
+            except BaseException:
+                response.close()  # where a connection ends with its answer, this holds the socket
+                raise
         except BaseException:
             connection.close()
             raise
@@ -140,79 +142,20 @@ class DirectConnections:
 
 
 def _receive(
-    response: http.client.HTTPResponse,
-    sock: socket,
-    request: httpx2.Request,
-    intake: Intake[object],
+    response: http.client.HTTPResponse, request: httpx2.Request, intake: Intake[object]
 ) -> None:
-    """Feed an answer's body to the intake."""
+    """Feed an answer's body to the intake, piece by piece."""
     while True:
-        room = intake.room()
-        if len(room) > PIECE_BYTES:
-            is_over = not _receive_into(room, response, sock, request, intake)
-        else:
-            with socket_errors(request):
-                data = response.read1(SCRATCH_BYTES)
-            is_over = not data
-            if data:
-                intake.feed(data)
-        if is_over:
+        room = intake.room()[:PIECE_BYTES]
+        with socket_errors(request):
+            data = room[: response.readinto(room)] if room else response.read1(SCRATCH_BYTES)
+        if not data:
             break
+        intake.feed(data)
     with socket_errors(request):
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)
         response.read()  # nothing; but only now the connection may carry the next request
-
-
-def _receive_into(
-    room: memoryview,
-    response: http.client.HTTPResponse,
-    sock: socket,
-    request: httpx2.Request,
-    intake: Intake[object],
-) -> bool:
-    """Fill the room by a second thread, feeding what it read on this one; False at the end.
-
-    The thread may be ahead by as much as there is room: that memory is the result's anyway.
-    """
-    pieces: SimpleQueue[memoryview | Exception] = SimpleQueue()
-
-    def read() -> None:
-        done = count = 0
-        try:
-            while done < len(room):
-                count = response.readinto(room[done : done + PIECE_BYTES])
-                pieces.put(room[done : done + count])
-                if not count:
-                    break
-                done += count
-        except Exception as error:  # noqa: BLE001 - it ends the other thread's waiting
-            pieces.put(error)
-
-    thread = Thread(target=read, name="latentcrdt-receive", daemon=True)
-    thread.start()
-    done = 0
-    try:
-        while done < len(room):
-            piece = _next(pieces, request)
-            if not piece:
-                return False
-            intake.feed(piece)
-            done += len(piece)
-    except BaseException:
-        with suppress(OSError):
-            sock.shutdown(SHUT_RDWR)  # wakes the thread
-        raise
-    finally:
-        thread.join()
-    return True
-
-
-def _next(pieces: SimpleQueue[memoryview | Exception], request: httpx2.Request) -> memoryview:
-    piece = pieces.get()
-    if isinstance(piece, Exception):
-        raise no_answer(request, piece) from piece
-    return piece
 
 
 def _head_of(response: http.client.HTTPResponse) -> Answer:

@@ -29,7 +29,7 @@ class LatentState:
     often leave no trace.
     """
 
-    __slots__ = ("_expires_at", "_ids", "_retracted", "_root", "_sorted")
+    __slots__ = ("_expires_at", "_ids", "_new", "_retracted", "_root", "_sorted")
 
     def __init__(
         self,
@@ -42,12 +42,17 @@ class LatentState:
         self._retracted = retracted
         self._ids: GSet[FragmentId] = GSet(() if retracted else ids)
         self._expires_at = None if retracted else expires_at
-        self._sorted: tuple[FragmentId, ...] | None = None
+        self._sorted: tuple[FragmentId, ...] = ()
+        self._new = list(self._ids)
+        """Members that are not among the sorted ones yet: those of a large state stay sorted."""
         self._root: RootDigest | None = None
 
     def insert(self, fragment_id: FragmentId) -> bool:
         """Add one id; return whether the state grew. A retracted state takes none."""
-        return self._note(not self._retracted and self._ids.insert(fragment_id))
+        grew = not self._retracted and self._ids.insert(fragment_id)
+        if grew:
+            self._note([fragment_id])
+        return grew
 
     def merge(self, other: LatentState) -> bool:
         """Join another replica's state into this one; return whether it grew."""
@@ -55,11 +60,16 @@ class LatentState:
             return False
         if other._retracted:
             self._retracted, self._ids, self._expires_at = True, GSet(), None
-            return self._note(True)
+            self._sorted, self._new, self._root = (), [], None
+            return True
         lasts_longer = _end(other) > _end(self)
         if lasts_longer:
             self._expires_at = other._expires_at
-        return self._note(self._ids.merge(other._ids)) or lasts_longer
+        new = other._ids.delta(self._ids)
+        if self._ids.merge(new):
+            self._note(new)
+            return True
+        return lasts_longer
 
     def delta(self, other: LatentState) -> LatentState:
         """Return a state that brings ``other`` up to this one when merged into it."""
@@ -76,15 +86,17 @@ class LatentState:
 
     def copy(self) -> LatentState:
         """Return a state of its own with the same value."""
-        copied = LatentState(self._ids, expires_at=self._expires_at, retracted=self._retracted)
-        copied._sorted, copied._root = self._sorted, self._root
+        copied = LatentState(expires_at=self._expires_at, retracted=self._retracted)
+        copied._ids = GSet(self._ids)
+        copied._sorted, copied._new, copied._root = self._sorted, list(self._new), self._root
         return copied
 
     @property
     def ids(self) -> tuple[FragmentId, ...]:
         """The members in ascending order of their bytes."""
-        if self._sorted is None:
-            self._sorted = tuple(sorted(self._ids))
+        if self._new:
+            # Python's sort sees that the old ones are sorted, and merges the few others in.
+            self._sorted, self._new = tuple(sorted([*self._sorted, *sorted(self._new)])), []
         return self._sorted
 
     @property
@@ -138,10 +150,9 @@ class LatentState:
             return "LatentState(retracted)"
         return f"LatentState({len(self)} fragments, root {self.root.hex()[:12]}…)"
 
-    def _note(self, grew: bool) -> bool:
-        if grew:
-            self._sorted = self._root = None
-        return grew
+    def _note(self, new: Iterable[FragmentId]) -> None:
+        self._new.extend(new)
+        self._root = None
 
 
 def _end(state: LatentState) -> int:

@@ -18,8 +18,9 @@ from latentcrdt.store.objects import ObjectTree
 
 logger = logging.getLogger(__name__)
 
-GATHERED_BYTES = 1 << 20
-"""Smaller pieces are copied together up to here, which costs less than a write of each."""
+GATHERED_BYTES = 256 << 10
+"""Smaller pieces are copied together up to here: a write of each would cost more, and to copy more
+of them would, too, since it takes fresh memory."""
 
 
 class DirectoryUpload:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from latentcrdt.cli.bench.watch import anonymous_memory, health, percentile
 from scripts.bench_peers.clients import Clients, Took
 from scripts.bench_peers.contender import Contender, Running
 from scripts.bench_peers.ours import OURS, PUSH
-from scripts.bench_peers.watch import anonymous_memory, health, percentile
 
 BATCH_BYTES = 16_000_000
 """What a client moves in one go at least: a single megabyte is over before a clock has seen it."""

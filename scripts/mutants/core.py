@@ -57,8 +57,8 @@ MUTANTS = (
     Mutant(
         "root over ids in insertion order",
         "latentcrdt/core/state.py",
-        "self._sorted = tuple(sorted(self._ids))",
-        "self._sorted = tuple(self._ids)",
+        "tuple(sorted([*self._sorted, *sorted(self._new)]))",
+        "tuple([*self._sorted, *sorted(self._new)])",
         "tests/core/test_laws.py",
     ),
     Mutant(

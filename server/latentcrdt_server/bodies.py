@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable
-from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
@@ -17,12 +16,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from latentcrdt.errors import StalledBodyError, TooLargeError
+from latentcrdt_server.batch_memory import BATCH_BYTES, batch_memory
 
 FIRST_BATCH_BYTES = 64 * 2**10
 """Enough for most headers, so that a wrong one is refused before much of the body is sent."""
-
-BATCH_BYTES = 2 * 2**20
-"""What a worker thread hashes and writes at a time, so that its hop costs little beside it."""
 
 LEAST_BYTES_PER_S = 1024
 """Slower than any link that could ever deliver a fragment, and faster than an idle attacker."""
@@ -119,12 +116,14 @@ class _Batch:
     """
 
     def __init__(self) -> None:
-        # Costs nothing until it is filled, and goes back to the system, not to malloc.
-        self._memory = memoryview(mmap(-1, BATCH_BYTES, flags=MAP_PRIVATE | MAP_ANONYMOUS))
+        self._memory = memoryview(b"")
+        """Lent when the first byte comes: a body of views needs none."""
         self.size = 0
 
     def take(self, data: memoryview, full: int) -> memoryview:
         """Add bytes, up to ``full`` of them in all; return the rest."""
+        if not self._memory:
+            self._memory = batch_memory()
         taken = data[: full - self.size]
         self._memory[self.size : self.size + len(taken)] = taken
         self.size += len(taken)

@@ -8,12 +8,12 @@ are read here into one batch while the application works on the one before.
 from __future__ import annotations
 
 import asyncio
-from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
 from starlette.types import Message
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from latentcrdt_server.bodies import BATCH_BYTES, FIRST_BATCH_BYTES
+from latentcrdt_server.batch_memory import BATCH_BYTES, batch_memory
+from latentcrdt_server.bodies import FIRST_BATCH_BYTES
 
 LEAST_BULK_BYTES = 128 * 2**10
 """From here on it pays; little but fragments is this long."""
@@ -34,10 +34,7 @@ class BulkBody(asyncio.BufferedProtocol):
         self._http = http
         self._cycle = cycle
         self._left = num_bytes
-        # Cost nothing until they are filled, and go back to the system, not to malloc.
-        self._filling, self._resting = (
-            memoryview(mmap(-1, BATCH_BYTES, flags=MAP_PRIVATE | MAP_ANONYMOUS)) for _ in range(2)
-        )
+        self._filling, self._resting = batch_memory(), batch_memory()
         self._size = 0
         self._full = FIRST_BATCH_BYTES
         self._ready: memoryview | None = None

@@ -60,6 +60,7 @@ def test_the_server_benchmark_reports_every_row(run):
     assert [row["what"] for row in document["rows"]] == [
         "socket, hash and durable write",
         "push",
+        "bare send",
         "bare sendfile",
         "sendfile into new memory",
         "sendfile into new memory, hashed",
@@ -69,6 +70,16 @@ def test_the_server_benchmark_reports_every_row(run):
         "render in the client",
     ]
     assert all(row["bytes_per_second"] > 0 for row in document["rows"])
+    of_ours = [row for row in document["rows"] if row["part_of_same_work"] is not None]
+    assert [row["what"] for row in of_ours] == [
+        "push",
+        "fetch",
+        "render on the server",
+        "the same, unverified",
+        "render in the client",
+    ]
+    assert all(row["server_peak_bytes"] > 0 for row in of_ours)
+    assert document["health_p99_seconds"] > 0
 
 
 def test_the_scale_benchmark_reports_every_row(run):

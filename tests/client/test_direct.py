@@ -75,7 +75,7 @@ def test_a_flipped_bit_of_a_large_body_is_found(script, position):
 
 
 def test_a_wrong_section_is_refused_although_the_rest_never_comes():
-    """The thread that waits for the rest is woken: else this takes the whole timeout."""
+    """The socket is closed at once: else the server waits for as long as the error is looked at."""
     wrong = bytearray(FILE)
     wrong[100_000] ^= 1
 

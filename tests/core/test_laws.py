@@ -137,3 +137,16 @@ def test_any_split_over_three_replicas_in_any_order_converges(order, owners):
         for i in range(3):
             replicas[(i + 1) % 3].merge(replicas[i])
     assert {replica.root for replica in replicas} == {LatentState(POOL).root}
+
+
+@given(st.lists(st.tuples(states(), st.booleans())))
+def test_ids_and_root_are_those_of_the_set_whenever_they_are_looked_at(changes):
+    state, expected = LatentState(), set()
+    for other, looks in changes:
+        state.merge(other)
+        expected = set() if state.is_retracted else expected | set(other)
+        if looks:
+            assert state.ids == tuple(sorted(expected))
+    assert state.copy().ids == tuple(sorted(expected))
+    if not state.is_retracted:
+        assert state.root == blake3.blake3(b"".join(sorted(expected))).digest()

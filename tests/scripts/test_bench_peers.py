@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from latentcrdt.cli.bench.watch import anonymous_memory, percentile
 from scripts.bench_peers.clients import Clients
 from scripts.bench_peers.contender import Payload
 from scripts.bench_peers.fragments import DISTINCT, NUM_LAYERS, fresh_fragment
@@ -19,7 +20,6 @@ from scripts.bench_peers.page import Report, grids, promises, section
 from scripts.bench_peers.plot import plot
 from scripts.bench_peers.resp import BareSession
 from scripts.bench_peers.shared_folder import SHARED_FOLDER
-from scripts.bench_peers.watch import anonymous_memory, percentile
 from tests.scripts.forgetful import FORGETFUL
 from tests.scripts.resp_server import RespServer
 

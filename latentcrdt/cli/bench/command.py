@@ -63,31 +63,33 @@ def serve(
 ) -> None:
     """Time push, fetch and render through a real server, and show its memory.
 
-    Both ends hash everything, and a push is fsynced. Each is held against sendfile over a loopback
-    socket, received into memory that is used again and again and not looked at; and against the
-    same with the work that it does as well: hashing, a durable write, memory to keep what came.
+    Both ends hash everything, and a push is fsynced. Fetch and render are held against the wire
+    alone (sendfile, or send from memory, into memory that is used again and not looked at), and
+    each against a socket around which the same is done to the bytes: hashing, a durable write,
+    memory to keep what came. `/healthz` is asked in rounds of its own.
     """
     from latentcrdt.cli.bench.serve import measure  # noqa: PLC0415  # see above
 
-    document = measure(megabytes * 10**6, runs)
+    served = measure(megabytes * 10**6, runs)
     if as_json:
-        print_json(document)
+        print_json(asdict(served))
         return
-    table = Table("what", box=None, pad_edge=False, title=f"{size(document['num_bytes'])}")
-    table.add_column("GB/s", justify="right")
-    table.add_column("of bare sendfile", justify="right")
-    table.add_column("of the same work", justify="right")
-    for row in document["rows"]:
-        part = row["part_of_same_work"]
+    table = Table("what", box=None, pad_edge=False, title=size(served.num_bytes))
+    for name in ("GB/s", "of the bare wire", "of the same work", "server's memory"):
+        table.add_column(name, justify="right")
+    for row in served.rows:
         table.add_row(
-            row["what"],
-            f"{row['bytes_per_second'] / 1e9:.2f}",
-            f"{row['part_of_bare']:.2f}",
-            "-" if part is None else f"{part:.2f}",
+            row.what,
+            f"{row.bytes_per_second / 1e9:.2f}",
+            _part(row.part_of_bare),
+            _part(row.part_of_same_work),
+            "-" if row.server_peak_bytes is None else size(row.server_peak_bytes),
         )
     console().print(table)
-    idle, most = document["server_anonymous_bytes"]
-    console().print(f"the server's anonymous memory: {size(idle)} idle, {size(most)} at most after")
+    console().print(
+        f"the server's anonymous memory when idle: {size(served.server_idle_bytes)}; "
+        f"p99 of /healthz meanwhile: {served.health_p99_seconds * 1e3:.1f} ms"
+    )
 
 
 @bench.command()
@@ -171,6 +173,10 @@ def scale(
     console().print(table)
     started, after = document.server_bytes
     console().print(f"the server's anonymous memory: {size(started)} started, {size(after)} after")
+
+
+def _part(part: float | None) -> str:
+    return "-" if part is None else f"{part:.2f}"
 
 
 def _print(rows: list[Row]) -> None:

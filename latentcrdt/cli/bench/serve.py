@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 from latentcrdt_server.child_process import ServerProcess
 
-from latentcrdt.cli.bench.measure import median_seconds, status_bytes
+from latentcrdt.cli.bench.measure import Action, median_seconds
 from latentcrdt.cli.bench.raw_wire import RawWire, raw_wire, receive_and_write
+from latentcrdt.cli.bench.watch import anonymous_memory, health, percentile
 from latentcrdt.client import Client
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.testing.fragments import make_fragment, make_geometry
 
-BARE = "bare sendfile"
-WRITTEN, KEPT, HASHED = (
+WRITTEN, SENT, SENDFILE, KEPT, HASHED = (
     "socket, hash and durable write",
+    "bare send",
+    "bare sendfile",
     "sendfile into new memory",
     "sendfile into new memory, hashed",
 )
+
+BARE = {
+    "fetch": SENDFILE,
+    "render on the server": SENT,
+    "the same, unverified": SENT,
+    "render in the client": SENT,
+}
+"""The wire alone: from where the bytes lie, into memory that is used again and not looked at."""
 
 SAME_WORK = {
     "push": WRITTEN,
@@ -31,38 +42,92 @@ SAME_WORK = {
 }
 """Which row does what each of ours does to the bytes; a render is made besides."""
 
+FRESH_TIMES = 3
+"""Of its bytes an action takes so much fresh memory at most: a file's pages, a result, more."""
 
-def measure(num_bytes: int, runs: int) -> dict[str, Any]:
-    """Return the document of one benchmark: rates, parts of the limits, memory."""
+HEALTH_ROUNDS = 5
+"""Of each of ours, while ``/healthz`` is asked all the time: not the rounds that are timed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One way to move the bytes."""
+
+    what: str
+    bytes_per_second: float
+    part_of_bare: float | None
+    part_of_same_work: float | None
+    server_peak_bytes: int | None
+    """Anonymous memory at most while it ran; None of a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One size of fragment."""
+
+    num_bytes: int
+    rows: list[Row]
+    server_idle_bytes: int
+    health_p99_seconds: float
+    """Of ``/healthz`` while the server pushed, fetched and rendered."""
+
+
+def measure(num_bytes: int, runs: int) -> Served:
+    """Return rates, parts of the limits, memory, and how soon the server answers meanwhile."""
     geometry = make_geometry(num_layers=28, num_kv_heads=8, head_dim=128)
     seq_len = max(1, num_bytes // (28 * 8 * 128 * 2 * 2))
     # A fragment that was pushed is known: every run, and the round before them, has its own.
-    made = [make_fragment(i, geometry=geometry, start=7, seq_len=seq_len) for i in range(runs + 1)]
+    made = [
+        make_fragment(i, geometry=geometry, start=7, seq_len=seq_len)
+        for i in range(runs + 1 + HEALTH_ROUNDS)
+    ]
     with tempfile.TemporaryDirectory() as name, raw_wire() as wire:
         folder = Path(name)
         with ServerProcess(folder / "data") as server, Client(server.url) as client:
-            memory = [status_bytes(server.pid, "RssAnon")]
-            seconds = median_seconds(_actions(client, wire, made, folder), runs=runs)
-            memory.append(status_bytes(server.pid, "RssAnon"))
+            with anonymous_memory(server.pid) as idle:
+                pass
+            actions = _actions(client, wire, made, folder)
+            peaks: dict[str, int] = {}
+
+            def watched(what: str) -> Callable[[], None]:
+                def act() -> None:
+                    with anonymous_memory(server.pid) as seen:
+                        actions[what]()
+                    peaks[what] = max(peaks.get(what, 0), *seen)
+
+                return act
+
+            seconds = median_seconds(actions, runs=runs, free_bytes=FRESH_TIMES * num_bytes)
+            with health(server.url) as answers:
+                for _ in range(HEALTH_ROUNDS):
+                    for what in SAME_WORK:
+                        watched(what)()
     size_of_one = len(made[0].body)
+
+    def part(limit: str | None, taken: float) -> float | None:
+        return None if limit is None else seconds[limit] / taken
+
     rows = [
-        {
-            "what": what,
-            "bytes_per_second": size_of_one / taken,
-            "part_of_bare": seconds[BARE] / taken,
-            "part_of_same_work": seconds[SAME_WORK[what]] / taken if what in SAME_WORK else None,
-        }
+        Row(
+            what,
+            size_of_one / taken,
+            part(BARE.get(what), taken),
+            part(SAME_WORK.get(what), taken),
+            peaks.get(what),
+        )
         for what, taken in seconds.items()
     ]
-    return {"num_bytes": size_of_one, "rows": rows, "server_anonymous_bytes": memory}
+    return Served(size_of_one, rows, max(idle), percentile(answers, 0.99))
 
 
 def _actions(
     client: Client, wire: RawWire, made: list[Fragment], folder: Path
-) -> dict[str, Callable[[], object]]:
+) -> dict[str, Action]:
     """Return what is timed, in an order in which each finds what it needs."""
     waiting = iter(made)
     current = made[0]
+    files = (folder / f"raw-{number}" for number in count())
+    file = folder
 
     def push() -> None:
         nonlocal current
@@ -70,15 +135,17 @@ def _actions(
         client.push(_state(current), current)
 
     def write() -> None:
-        # As a push does, into a name that was not there.
-        file.unlink(missing_ok=True)
+        # Into a name of its own that stays, as a push does: to write in the place of what was
+        # removed a moment ago is to write into memory that is still warm.
+        nonlocal file
+        file = next(files)
         receive_and_write(wire, current.body, file)
 
-    file = folder / "raw"
     return {
         WRITTEN: write,
         "push": push,
-        BARE: lambda: wire.move_file(file, len),
+        SENT: lambda: wire.move(current.body, len),
+        SENDFILE: lambda: wire.move_file(file, len),
         KEPT: lambda: wire.fetch_file(file, hashes=False),
         HASHED: lambda: wire.fetch_file(file, hashes=True),
         "fetch": lambda: client.fetch(current.fragment_id),

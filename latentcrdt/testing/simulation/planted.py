@@ -63,7 +63,8 @@ def _member_before_object(self: Push) -> PushResult:
 def _last_writer_wins(self: LatentState, other: LatentState) -> bool:
     changed = self != other
     self._ids, self._expires_at, self._retracted = other._ids, other._expires_at, other._retracted
-    return self._note(changed)
+    self._sorted, self._new, self._root = (), list(other._ids), None
+    return changed
 
 
 _merge = LatentState.merge
