@@ -10,9 +10,10 @@ from __future__ import annotations
 from weakref import WeakSet
 
 from transformers import Cache, DynamicCache
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from latentcrdt.errors import UnsupportedCacheError
-from latentcrdt.hf.layers import plain_layers
+from latentcrdt.hf.layers import plain_layers, window_of
 from latentcrdt.merging.models.decoder import Decoder
 
 
@@ -36,10 +37,10 @@ class SecondCache:
             # A cache made without a configuration would get its layers one by one, as they run.
             cache.layers.append(cache.layer_class_to_replicate())
         layers = plain_layers(cache)
-        second = DynamicCache(config=self._tuned.config)
         if len(layers) == own:
-            layers.extend(plain_layers(second)[: self._num_layers])
+            layers.extend([_empty_like(layer) for layer in layers[: self._num_layers]])
             self._extended.add(cache)
+        second = DynamicCache(config=self._tuned.config)
         second.layers = [*layers[own:]]
         first_rows, second_rows = cache.get_seq_length(), second.get_seq_length()
         if first_rows != second_rows:
@@ -55,3 +56,11 @@ class SecondCache:
         for cache in self._extended:
             del cache.layers[len(self._base.layers) :]
         self._extended.clear()
+
+
+def _empty_like(layer: DynamicLayer) -> DynamicLayer:
+    """Return an empty layer that keeps as many rows: masks are made by the kinds of the layers."""
+    window = window_of(layer)
+    if window is not None:
+        return DynamicSlidingWindowLayer(window)
+    return DynamicLayer()  # type: ignore[no-untyped-call]

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import EllipsisType
 
 import torch
 
@@ -65,9 +66,9 @@ def _blocks(
         yield to_bytes(blend(operator, a.rows[cut], b.rows[cut], alpha))
 
 
-def _cuts(shape: tuple[int, ...]) -> Iterator[slice]:
+def _cuts(shape: tuple[int, ...]) -> Iterator[slice | EllipsisType]:
     if len(shape) < 2:
-        yield slice(None)
+        yield ...
         return
     elements = max(1, torch.Size(shape[1:]).numel())
     rows = max(1, BLOCK_ELEMENTS // elements)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import weakref
+from contextlib import ExitStack
 
 import pytest
 import torch
@@ -120,20 +121,19 @@ def test_an_exception_restores_both_models_too(models, place):
     def failing(*_):
         raise PlannedError
 
-    operator = failing if place == "in the operator" else lerp
-    handle = None
-    with (
-        pytest.raises(PlannedError),
-        latent_merge(base, tuned, layer=2, alpha=0.5, operator=operator),
-    ):
-        if place in ("in the base", "in the tuned"):
-            broken = base if place == "in the base" else tuned
-            handle = broken.model.layers[1].register_forward_hook(failing)
-        if place == "in the block":
-            raise PlannedError
-        base.generate(ids(), max_new_tokens=2)
-    if handle is not None:
-        handle.remove()
+    def run_in_a_merge():
+        with ExitStack() as stack:
+            operator = failing if place == "in the operator" else lerp
+            stack.enter_context(latent_merge(base, tuned, layer=2, alpha=0.5, operator=operator))
+            if place in ("in the base", "in the tuned"):
+                broken = base if place == "in the base" else tuned
+                stack.callback(broken.model.layers[1].register_forward_hook(failing).remove)
+            if place == "in the block":
+                raise PlannedError
+            base.generate(ids(), max_new_tokens=2)
+
+    with pytest.raises(PlannedError):
+        run_in_a_merge()
     for model, (facts, outputs) in zip(models, before, strict=True):
         assert torch.equal(logits(model, ids()), outputs)
         assert_unchanged(model, facts)

@@ -18,6 +18,7 @@ from latentcrdt.errors import (
     ModelMismatchError,
     UnsupportedDtypeError,
 )
+from latentcrdt.hf.tensors import to_bytes
 from latentcrdt.merging.models import merge_weights, weights
 from latentcrdt.merging.models.blend import OPERATORS, blend, operator_named
 from latentcrdt.merging.operators import lerp, regmean, slerp
@@ -43,9 +44,7 @@ def all_tensors(folder):
 
 
 def same_bits(a, b):
-    return a.dtype == b.dtype and bytes(a.view(torch.uint8).numpy()) == bytes(
-        b.view(torch.uint8).numpy()
-    )
+    return a.dtype == b.dtype and bytes(to_bytes(a)) == bytes(to_bytes(b))
 
 
 @pytest.mark.parametrize("name", OPERATORS)
