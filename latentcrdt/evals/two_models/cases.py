@@ -17,8 +17,6 @@ from latentcrdt.evals.partitioned.benchmark import prompt_for
 TASKS = ("partitioned", "general")
 """Questions of `latentcrdt.evals.partitioned`, and the four categories of the source."""
 
-NUM_SHARDS = 2
-
 Count: TypeAlias = int | None
 """Cases of each category, the first so many; None: all there are (twenty, where they are made)."""
 
@@ -40,17 +38,25 @@ class Case:
     is_right: Callable[[str], bool]
 
 
-def cases(tasks: Sequence[str], loaded: LoadedModel, count: Count) -> list[Case]:
-    """Return the cases of some tasks. Raises InvalidRequestError for a task that is none."""
+def cases(
+    tasks: Sequence[str], loaded: LoadedModel, count: Count, *, num_shards: int
+) -> list[Case]:
+    """Return the cases of some tasks; the facts of a partitioned question lie in so many texts.
+
+    Raises InvalidRequestError for a task that is none.
+    """
     made = []
     for task in tasks:
         if task not in TASKS:
             raise InvalidRequestError(f"tasks: expected some of {list(TASKS)}, got {task!r:.80}")
-        made += (_partitioned if task == "partitioned" else _general)(loaded, count)
+        if task == "partitioned":
+            made += _partitioned(loaded, count, num_shards)
+        else:
+            made += _general(loaded, count)
     return made
 
 
-def _partitioned(loaded: LoadedModel, count: Count) -> list[Case]:
+def _partitioned(loaded: LoadedModel, count: Count, num_shards: int) -> list[Case]:
     prompt = prompt_for(loaded)
     return [
         Case(
@@ -63,7 +69,7 @@ def _partitioned(loaded: LoadedModel, count: Count) -> list[Case]:
         )
         for family in FAMILIES
         for question in questions(
-            family, num_shards=NUM_SHARDS, count=count or MADE, split="held-out"
+            family, num_shards=num_shards, count=count or MADE, split="held-out"
         )
     ]
 

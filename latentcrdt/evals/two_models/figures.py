@@ -61,17 +61,18 @@ class BoundCheck:
         found = []
         for quantile in QUANTILES:
             constants = Constants(_quantile(needed, quantile), _quantile(slope, quantile))
-            slack = torch.cat(
-                [self._slack(i, texts[i], constants) for i in range(1, len(texts), 2)]
-            )
-            violations = float((slack < 0).double().mean())
+            judged = [self._slack(i, texts[i], constants) for i in range(1, len(texts), 2)]
+            slacks = [torch.cat(parts) for parts in zip(*judged, strict=True)]
             found.append(
                 Bounded(
                     quantile,
                     constants.curvature,
                     constants.slope,
-                    violations,
-                    float(slack.median()),
+                    *(
+                        figure
+                        for slack in slacks
+                        for figure in (float((slack < 0).double().mean()), float(slack.median()))
+                    ),
                 )
             )
         return tuple(found)
@@ -87,22 +88,31 @@ class BoundCheck:
         moved = torch.where(deviation > 0, slopes(of_merged, of_lerp, deviation), 0.0)
         return torch.where(distance > 0, needed, 0.0), moved
 
-    def _slack(self, index: int, text: Text, constants: Constants) -> torch.Tensor:
-        """Return by how much the bound exceeds the loss of each kept token."""
+    def _slack(
+        self, index: int, text: Text, constants: Constants
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return by how much the bounds exceed the loss of each kept token.
+
+        The first is without a foreign head, the second with it.
+        """
         distance, deviation = self._lengths(index, text)
-        loss_a, loss_b, loss = (
-            self.observed[name].losses(index, text).double() for name in ("base", "tuned", "merged")
-        )
+        losses = {name: seen.losses(index, text).double() for name, seen in self.observed.items()}
         heads = self._logits("foreign", index) - self._logits("tuned", index)
-        bound = upper_bound(
-            self.alpha,
-            (loss_a, loss_b),
-            distance,
-            constants,
-            head_distance=torch.linalg.vector_norm(heads, dim=-1),
-            deviation=deviation,
+        own, foreign = (
+            upper_bound(
+                self.alpha,
+                (losses["base"], losses[second]),
+                distance,
+                constants,
+                head_distance=head_distance,
+                deviation=deviation,
+            )
+            for second, head_distance in (
+                ("foreign", 0.0),
+                ("tuned", torch.linalg.vector_norm(heads, dim=-1)),
+            )
         )
-        return bound - loss
+        return own - losses["merged"], foreign - losses["merged"]
 
     def _lengths(self, index: int, text: Text) -> tuple[torch.Tensor, torch.Tensor]:
         """Return d and the operator's deviation from lerp, behind each kept prediction."""

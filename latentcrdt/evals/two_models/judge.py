@@ -70,12 +70,15 @@ class ModelJudge:
         return Preference((1 + (a > b) - (a < b)) / 2)
 
 
-def known_points(judge: Judge, cases: Sequence[Case]) -> list[float]:
-    """Return a judge's points for the right answer against another case's, which is wrong here."""
-    points = []
+def known_points(judge: Judge, cases: Sequence[Case]) -> dict[str, float]:
+    """Return a judge's points for right answers, each beside another case's, which is wrong.
+
+    They say what the judge's verdicts on other texts are worth.
+    """
+    points = {}
     for case in cases:
         others = (other.answer for other in cases if other.category == case.category)
         wrong = next((answer for answer in others if not case.is_right(answer)), None)
         if wrong is not None:
-            points.append(contest(judge, case, case.answer.strip(), wrong.strip()))
+            points[case.case_id] = contest(judge, case, case.answer.strip(), wrong.strip())
     return points

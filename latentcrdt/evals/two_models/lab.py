@@ -24,7 +24,9 @@ from latentcrdt.merging.models.decoder import Decoder, check_same_architecture
 class Lab:
     """Two models, and what is observed of them and of their merges."""
 
-    def __init__(self, names: tuple[str, str], tasks: Sequence[str], count: Count) -> None:
+    def __init__(
+        self, names: tuple[str, str], tasks: Sequence[str], count: Count, *, num_shards: int
+    ) -> None:
         """Load two models by name or folder; raises as `load_model` does, and as `cases` does.
 
         Raises ModelMismatchError for models of two architectures.
@@ -34,7 +36,7 @@ class Lab:
         decoder = Decoder.of(self.base.model)
         check_same_architecture(decoder, Decoder.of(self.tuned.model))
         self.num_layers = len(decoder.layers)
-        self.cases = cases(tasks, self.base, count)
+        self.cases = cases(tasks, self.base, count, num_shards=num_shards)
         self._texts = [encode(case, self.base.tokenizer) for case in self.cases]
         # A layer's sweep comes back to three of these; each holds all logits that are kept.
         self._latent = lru_cache(maxsize=3)(self._observe_latent)

@@ -23,12 +23,20 @@ class Setting(NamedTuple):
     operator: str = ""
     alpha: float = 0.0
 
+    @property
+    def beside(self) -> Setting:
+        """The merge of weights by the same rule."""
+        return Setting("weights", -1, self.operator, self.alpha)
+
     def __str__(self) -> str:
         words = [self.where, str(self.layer) if self.layer >= 0 else "", self.operator]
         return " ".join([word for word in words if word] + [f"{self.alpha:g}"])
 
 
 BASE, TUNED = Setting("base"), Setting("tuned")
+
+KNOWN = Setting("known")
+"""Stands for no merge: a judge is shown right answers beside wrong ones."""
 
 
 class LayerGeometry(NamedTuple):
@@ -51,9 +59,13 @@ class Bounded(NamedTuple):
     curvature: float
     slope: float
     violations: float
-    """Share of tokens whose loss exceeds the bound."""
+    """Share of tokens whose loss exceeds the bound, l_B being that of the tuned model's hidden
+    states under the base model's upper layers."""
     slack: float
     """Median of bound - loss, in nats."""
+    foreign_violations: float
+    """The same with l_B of the tuned model itself, and the terms in D that this adds."""
+    foreign_slack: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +90,8 @@ class Judgement:
     judge: str
     setting: Setting
     points: Mapping[str, float]
-    """Of the latent merge, by case: 1 it won, 0 it lost, 0.5 a tie."""
+    """Of the latent merge, by case: 1 it won, 0 it lost, 0.5 a tie; of the right answer where the
+    setting is `KNOWN`."""
 
 
 def line_of(entry: Record | Judgement) -> bytes:

@@ -12,11 +12,12 @@ from latentcrdt.evals.append_file import AppendFile
 from latentcrdt.evals.manifest import begin_run
 from latentcrdt.evals.provenance import package_versions, session_facts
 from latentcrdt.evals.two_models.cases import Case, Count
-from latentcrdt.evals.two_models.judge import Judge, contest
+from latentcrdt.evals.two_models.judge import Judge, contest, known_points
 from latentcrdt.evals.two_models.lab import Lab
 from latentcrdt.evals.two_models.observe import MAX_NEW_TOKENS
 from latentcrdt.evals.two_models.record import (
     BASE,
+    KNOWN,
     TUNED,
     Judgement,
     Record,
@@ -59,6 +60,8 @@ class TwoModels:
     tuned: str
     tasks: tuple[str, ...]
     count: Count = None
+    num_shards: int = 2
+    """Texts over which the facts of a partitioned question are spread; one reader has them all."""
     layers: tuple[int, ...] | None = None
     """None: those of `swept_layers`."""
     operators: tuple[str, ...] = ("lerp", "slerp", "regmean")
@@ -72,14 +75,15 @@ class TwoModels:
         Raises InvalidRequestError for a directory that holds another run, StoreFailedError where
         another process is at it, and as `latent_merge` and `merge_weights` do.
         """
-        lab = Lab((self.base, self.tuned), self.tasks, self.count)
+        lab = Lab((self.base, self.tuned), self.tasks, self.count, num_shards=self.num_shards)
         self._check(lab)
         settings = list(self._settings(lab))
-        pairs = [(name, s) for name in self.judges for s in settings if s.where == "latent"]
+        judged = [KNOWN, *(setting for setting in settings if setting.where == "latent")]
+        pairs = [(name, setting) for name in self.judges for setting in judged]
         directory.mkdir(parents=True, exist_ok=True)
         with hold_lock(directory / ".lock"):
             begin_run(directory, self._manifest(lab), session_facts())
-            path, judged = directory / RECORDS, directory / JUDGEMENTS
+            path, verdicts = directory / RECORDS, directory / JUDGEMENTS
             known = {record.setting: record for record in read_records(path)}
             total = len(settings) + len(pairs)
             with AppendFile(path) as file:
@@ -89,12 +93,11 @@ class TwoModels:
                         file.add(line_of(known[setting]))
                     if on_progress is not None:
                         on_progress(count, total)
-            done = {(entry.judge, entry.setting) for entry in read_judgements(judged)}
-            with AppendFile(judged) as file:
+            done = {(entry.judge, entry.setting) for entry in read_judgements(verdicts)}
+            with AppendFile(verdicts) as file:
                 for count, (name, setting) in enumerate(pairs, start=len(settings) + 1):
                     if (name, setting) not in done:
-                        beside = known[setting._replace(where="weights", layer=-1)]
-                        points = self._points(name, lab.cases, known[setting], beside)
+                        points = self._points(self.judges[name], setting, lab.cases, known)
                         file.add(line_of(Judgement(name, setting, points)))
                     if on_progress is not None:
                         on_progress(count, total)
@@ -125,14 +128,16 @@ class TwoModels:
         return swept_layers(lab.num_layers) if self.layers is None else self.layers
 
     def _points(
-        self, judge: str, asked: Sequence[Case], latent: Record, weights: Record
+        self,
+        judge: Judge,
+        setting: Setting,
+        asked: Sequence[Case],
+        records: Mapping[Setting, Record],
     ) -> dict[str, float]:
-        return {
-            case.case_id: contest(
-                self.judges[judge], case, latent.texts[case.case_id], weights.texts[case.case_id]
-            )
-            for case in asked
-        }
+        if setting == KNOWN:
+            return known_points(judge, asked)
+        latent, weights = (records[s].texts for s in (setting, setting.beside))
+        return {c.case_id: contest(judge, c, latent[c.case_id], weights[c.case_id]) for c in asked}
 
     def _manifest(self, lab: Lab) -> dict[str, object]:
         return {
