@@ -63,10 +63,13 @@ class ModelJudge:
                 [message], tokenize=False, add_generation_prompt=True
             )
             text = f"{opening}The better answer is answer"
-        ids = tokenizer(text)["input_ids"]
+        ids: list[int] = list(tokenizer(text)["input_ids"])
+        letters = [list(tokenizer(f" {x}", add_special_tokens=False)["input_ids"]) for x in "AB"]
+        while letters[0][0] == letters[1][0]:  # a space of its own comes before either letter
+            ids.append(letters[0].pop(0))
+            letters[1].pop(0)
         logits = Continuation.from_nothing(self.loaded.model).feed(ids)[0]
-        letters = [tokenizer(f" {x}", add_special_tokens=False)["input_ids"][0] for x in "AB"]
-        a, b = (float(logits[letter]) for letter in letters)
+        a, b = (float(logits[letter[0]]) for letter in letters)
         return Preference((1 + (a > b) - (a < b)) / 2)
 
 

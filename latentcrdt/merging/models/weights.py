@@ -6,13 +6,11 @@ axis. So a few rows at a time give the same bytes as all at once.
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import EllipsisType
-
-import torch
 
 from latentcrdt.client.atomic_file import replacing
 from latentcrdt.client.safetensors_file import NamedTensor, write_safetensors
@@ -62,17 +60,16 @@ def _blocks(
     a: StoredTensor, b: StoredTensor, operator: Operator, alpha: float
 ) -> Iterator[memoryview]:
     """Yield the blended bytes, a block of rows at a time."""
-    for cut in _cuts(a.shape):
-        yield to_bytes(blend(operator, a.rows[cut], b.rows[cut], alpha))
-
-
-def _cuts(shape: tuple[int, ...]) -> Iterator[slice | EllipsisType]:
-    if len(shape) < 2:
-        yield ...
+    if math.prod(a.shape) == 0:
         return
-    elements = max(1, torch.Size(shape[1:]).numel())
-    rows = max(1, BLOCK_ELEMENTS // elements)
-    yield from (slice(start, start + rows) for start in range(0, shape[0], rows))
+    if len(a.shape) < 2:
+        whole_a, whole_b = (stored.rows[...].reshape(-1) for stored in (a, b))
+        yield to_bytes(blend(operator, whole_a, whole_b, alpha))
+        return
+    step = max(1, BLOCK_ELEMENTS // math.prod(a.shape[1:]))
+    for start in range(0, a.shape[0], step):
+        cut = slice(start, start + step)
+        yield to_bytes(blend(operator, a.rows[cut], b.rows[cut], alpha))
 
 
 def _check_same_tensors(first: dict[str, StoredTensor], second: dict[str, StoredTensor]) -> None:
