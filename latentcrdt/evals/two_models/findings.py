@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from latentcrdt.evals.confluence.findings import SIGNIFICANT, Finding, Verdict
@@ -24,6 +24,7 @@ def findings(
 ) -> list[Finding]:
     """Return every finding with its verdict on this run."""
     latent = [record for record in records if record.setting.where == "latent"]
+    weights = {record.setting: record for record in records if record.setting.where == "weights"}
 
     def depth(setting: Setting) -> float:
         return (setting.layer + 1) / num_layers
@@ -33,23 +34,24 @@ def findings(
 
     return [
         *_wins(judgements),
+        *(
+            _less_loss(f"Latent {operator} makes right answers likelier than weights do", *beside)
+            for operator, beside in _beside(latent, weights).items()
+        ),
         _less_loss(
             "Later layers are better (71 to 89 % of the depth, against all earlier ones)",
-            latent,
-            is_late,
-            lambda s: depth(s) < LATE[0],
+            [r for r in latent if is_late(r.setting)],
+            [r for r in latent if depth(r.setting) < LATE[0]],
         ),
         _less_loss(
             "alpha 0.5 to 0.75 is better than 0.25",
-            latent,
-            lambda s: s.alpha >= HIGH,
-            lambda s: s.alpha < HIGH,
+            [r for r in latent if r.setting.alpha >= HIGH],
+            [r for r in latent if r.setting.alpha < HIGH],
         ),
         _less_loss(
             "The last layer is worse than the late ones",
-            latent,
-            is_late,
-            lambda s: s.layer == num_layers - 1,
+            [r for r in latent if is_late(r.setting)],
+            [r for r in latent if r.setting.layer == num_layers - 1],
         ),
         *_bound(latent),
     ]
@@ -86,14 +88,23 @@ def _win(claim: str, own: Sequence[Judgement]) -> Finding:
     return Finding(claim, Verdict.REPRODUCED if better else Verdict.REFUTED, evidence)
 
 
-def _less_loss(
-    claim: str,
-    records: Sequence[Record],
-    better: Callable[[Setting], bool],
-    worse: Callable[[Setting], bool],
-) -> Finding:
-    """Return whether answers are likelier in one group of settings than in another."""
-    groups = [[r for r in records if chosen(r.setting)] for chosen in (better, worse)]
+def _beside(
+    latent: Sequence[Record], weights: Mapping[Setting, Record]
+) -> dict[str, tuple[list[Record], list[Record]]]:
+    """Return the latent merges of each operator, and as many merges of weights by their rules."""
+    known = [record for record in latent if record.setting.beside in weights]
+    return {
+        operator: (
+            [r for r in known if r.setting.operator == operator],
+            [weights[r.setting.beside] for r in known if r.setting.operator == operator],
+        )
+        for operator in dict.fromkeys(record.setting.operator for record in known)
+    }
+
+
+def _less_loss(claim: str, better: Sequence[Record], worse: Sequence[Record]) -> Finding:
+    """Return whether right answers are likelier in one group of settings than in another."""
+    groups = (better, worse)
     if not all(groups):
         return Finding(claim, Verdict.UNTESTABLE, "no such settings in this run")
     ids = list(groups[0][0].losses)

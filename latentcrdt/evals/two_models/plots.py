@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, MaxNLocator
 
 from latentcrdt.evals.report.plots import STYLE, svg
 from latentcrdt.evals.two_models.record import Record, Setting
@@ -70,6 +71,7 @@ def _by_layer(
             label=f"latent, alpha {alpha:g}",
         )
     axes.set_xlabel("merged layer")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _loss(summary: Summary) -> Figure:
@@ -88,6 +90,8 @@ def _loss(summary: Summary) -> Figure:
             if loss is not None:
                 axes.axhline(loss, color="0.4", linestyle=style, label=f"{name} alone")
         axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(FormatStrFormatter("%.2g"))
+        axes.yaxis.set_major_formatter(FormatStrFormatter("%.2g"))
     panels[0].set_ylabel("loss of the right answers (nats)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
     return figure
@@ -135,6 +139,7 @@ def _kinship(records: dict[Setting, Record]) -> Figure:
         ):
             axes.plot(places, kinship, markersize=2.5, linewidth=1, **style)
             axes.set_xlabel("layer")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.suptitle(f"lerp, alpha {SHOWN_ALPHA:g}")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
     return figure
@@ -168,6 +173,8 @@ def _bound(latent: Sequence[Record]) -> Figure:
                 **style,
             )
             right.scatter(places, [entry.slack for _, entry in points], **style)
+    for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.set(xlabel="merged layer", ylabel="percent")
     right.set(xlabel="merged layer", ylabel="nats", yscale="log")
     figure.legend(*left.get_legend_handles_labels(), loc="outside right upper")
