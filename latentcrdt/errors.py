@@ -356,7 +356,7 @@ class ShiftEquivarianceError(UnsupportedModelError):
 
 
 class ModelMismatchError(UnsupportedModelError):
-    """Raised when a render or fragment was made by another model than the one given."""
+    """Raised when a render or fragment was made by another model, or two models do not fit."""
 
     code = "model_mismatch"
 

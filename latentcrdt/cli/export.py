@@ -11,8 +11,8 @@ import typer
 from latentcrdt.cli.container_file import open_container
 from latentcrdt.cli.options import JsonOption, OutputOption
 from latentcrdt.cli.output import console, print_json
-from latentcrdt.cli.safetensors_file import NamedTensor, write_safetensors
 from latentcrdt.client.atomic_file import replacing
+from latentcrdt.client.safetensors_file import NamedTensor, write_safetensors
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.rendered import Render
 
@@ -48,12 +48,13 @@ def _fragment_tensors(fragment: Fragment) -> Iterator[NamedTensor]:
     dtype = header.geometry.dtype
     for i, spec in enumerate(header.geometry.layers):
         shape = (spec.num_kv_heads, spec.rows(header.seq_len))
-        yield NamedTensor(f"layers.{i}.keys", dtype, (*shape, spec.key_dim), fragment.keys(i))
-        yield NamedTensor(f"layers.{i}.values", dtype, (*shape, spec.value_dim), fragment.values(i))
+        keys, values = [fragment.keys(i)], [fragment.values(i)]
+        yield NamedTensor(f"layers.{i}.keys", dtype, (*shape, spec.key_dim), keys)
+        yield NamedTensor(f"layers.{i}.values", dtype, (*shape, spec.value_dim), values)
     if header.latent_inputs is not None:
         latent_shape = (header.num_latent_rows, header.latent_inputs.width)
         data = fragment.section(header.sections[-1])
-        yield NamedTensor("latent_inputs", dtype, latent_shape, data)
+        yield NamedTensor("latent_inputs", dtype, latent_shape, [data])
 
 
 def _fragment_metadata(fragment: Fragment) -> dict[str, str]:
@@ -78,8 +79,8 @@ def _render_tensors(render: Render) -> Iterator[NamedTensor]:
     for i in range(plan.layers.first, plan.layers.stop):
         spec = plan.geometry.layers[i]
         shape = (spec.num_kv_heads, plan.num_rows(i))
-        yield NamedTensor(f"layers.{i}.keys", dtype, (*shape, spec.key_dim), render.keys(i))
-        yield NamedTensor(f"layers.{i}.values", dtype, (*shape, spec.value_dim), render.values(i))
+        yield NamedTensor(f"layers.{i}.keys", dtype, (*shape, spec.key_dim), [render.keys(i)])
+        yield NamedTensor(f"layers.{i}.values", dtype, (*shape, spec.value_dim), [render.values(i)])
 
 
 def _render_metadata(render: Render) -> dict[str, str]:

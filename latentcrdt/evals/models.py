@@ -15,11 +15,15 @@ from transformers import (
 )
 
 from latentcrdt.errors import InvalidRequestError
-from latentcrdt.evals.reference import load_reference_model
+from latentcrdt.evals.reference import checkpoint_path, load_reference_model
 from latentcrdt.hf.contract import ModelContract
+from latentcrdt.hf.smollm2 import SMOLLM2 as PACKAGED_SMOLLM2
 from latentcrdt.hf.smollm2 import load_smollm2
 
 REFERENCE, SMOLLM2 = "reference", "smollm2"
+
+EARLY_REFERENCE = "reference-early"
+"""An unfinished state of the reference model's training: the other of two models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class LoadedModel:
     """A model, ready to run."""
 
     name: str
-    """``reference``, ``smollm2``, or the name of the folder."""
+    """``reference``, ``reference-early``, ``smollm2``, or the name of the folder."""
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
 
@@ -46,14 +50,11 @@ def load_model(name: str) -> LoadedModel:
     """
     if name == REFERENCE:
         return LoadedModel(name, *load_reference_model())
+    if name == EARLY_REFERENCE:
+        return LoadedModel(name, *load_reference_model("early"))
     if name == SMOLLM2:
         return LoadedModel(name, *load_smollm2())
-    folder = Path(name)
-    if not (folder / "config.json").is_file():
-        raise InvalidRequestError(
-            f"model: expected {REFERENCE!r}, {SMOLLM2!r} or the folder of a transformers model, "
-            f"got {name!r:.200}"
-        )
+    folder = model_folder(name)
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         folder, dtype="auto", local_files_only=True
     )
@@ -61,3 +62,23 @@ def load_model(name: str) -> LoadedModel:
     if torch.cuda.is_available():
         nn.Module.cuda(model)
     return LoadedModel(folder.resolve().name, model, tokenizer)
+
+
+def model_folder(name: str) -> Path:
+    """Return the folder in which a model's files lie, converting a packaged one if need be.
+
+    Raises as `load_model` does, and loads nothing.
+    """
+    if name == REFERENCE:
+        return checkpoint_path("final")
+    if name == EARLY_REFERENCE:
+        return checkpoint_path("early")
+    if name == SMOLLM2:
+        return PACKAGED_SMOLLM2.directory()
+    folder = Path(name)
+    if not (folder / "config.json").is_file():
+        raise InvalidRequestError(
+            f"model: expected {REFERENCE!r}, {EARLY_REFERENCE!r}, {SMOLLM2!r} or the folder of a "
+            f"transformers model, got {name!r:.200}"
+        )
+    return folder

@@ -27,6 +27,7 @@ from scripts.mutants import (
     replication,
     server,
     store,
+    two_models,
 )
 from scripts.mutants.mutant import Mutant
 
@@ -45,6 +46,7 @@ MUTANTS = tuple(
         eval_runs,
         merging,
         server,
+        two_models,
         elsewhere,
     )
     for mutant in area.MUTANTS

@@ -1,4 +1,4 @@
-"""``latentcrdt eval partitioned``, ``hotpotqa``, ``confluence``, ``report`` and ``diff``.
+"""The commands of ``latentcrdt eval``.
 
 Models and plots are imported when a command runs: other commands start without torch.
 """
@@ -24,6 +24,7 @@ from latentcrdt.cli.eval.options import (
     numbers,
     words,
 )
+from latentcrdt.cli.eval.two_models import two_models
 from latentcrdt.cli.options import JsonOption
 from latentcrdt.cli.output import console, print_json
 from latentcrdt.cli.progress import counting
@@ -42,6 +43,7 @@ RunArgument = Annotated[
 
 evals = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 evals.command()(confluence)
+evals.command()(two_models)
 
 
 @evals.callback()

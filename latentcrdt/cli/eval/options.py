@@ -21,6 +21,14 @@ def numbers(text: str) -> list[int]:
         raise typer.BadParameter(f"expected numbers with commas between, got {text!r}") from error
 
 
+def decimals(text: str) -> list[float]:
+    """Return the decimal numbers of a list with commas."""
+    try:
+        return [float(word) for word in words(text)]
+    except ValueError as error:
+        raise typer.BadParameter(f"expected numbers with commas between, got {text!r}") from error
+
+
 ModelOption: TypeAlias = Annotated[
     str,
     typer.Option(

@@ -8,7 +8,7 @@ from itertools import islice, zip_longest
 from latentcrdt.agents.method import Task
 from latentcrdt.errors import InvalidRequestError
 from latentcrdt.evals.item import Item, Scores
-from latentcrdt.evals.models import REFERENCE, LoadedModel
+from latentcrdt.evals.models import EARLY_REFERENCE, REFERENCE, LoadedModel
 from latentcrdt.evals.partitioned.generator import questions
 from latentcrdt.evals.partitioned.prompt import COMPLETION, PLAIN, Prompt, chat_prompt, read_answer
 from latentcrdt.evals.partitioned.question import Question
@@ -19,7 +19,7 @@ MAX_NEW_TOKENS = 8
 
 def prompt_for(loaded: LoadedModel) -> Prompt:
     """Return the layout for a model: that of the reference model, or its own chat template."""
-    if loaded.name == REFERENCE:
+    if loaded.name in (REFERENCE, EARLY_REFERENCE):
         return PLAIN
     return chat_prompt(loaded.tokenizer) if loaded.tokenizer.chat_template else COMPLETION
 

@@ -1,14 +1,15 @@
-"""Write a safetensors file from buffers, without a tensor library.
+"""Write a safetensors file from buffers, without a tensor library and without holding it.
 
 The format is small and stable: u64 little-endian header length, JSON header padded with spaces to
 8 bytes, then the tensors without gaps. safetensors' own byte-level function changed its signature
-between releases and takes raw pointers; the test reads what this writes with safetensors itself.
+between releases and takes whole tensors; the test reads what this writes with safetensors itself.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -24,17 +25,23 @@ class NamedTensor:
     name: str
     dtype: Dtype
     shape: tuple[int, ...]
-    data: memoryview
+    pieces: Iterable[memoryview]
+    """Its bytes, one piece after another; asked for once, when it is written."""
+
+    @property
+    def nbytes(self) -> int:
+        """The length of all pieces together."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 def write_safetensors(
     file: BinaryIO, tensors: Sequence[NamedTensor], metadata: Mapping[str, str]
 ) -> None:
-    """Write the tensors in the order given; no more than one of them is touched at a time."""
+    """Write the tensors in the order given; no more than one piece is touched at a time."""
     header: dict[str, object] = {"__metadata__": dict(metadata)}
     offset = 0
     for tensor in tensors:
-        stop = offset + tensor.data.nbytes
+        stop = offset + tensor.nbytes
         header[tensor.name] = {
             "dtype": DTYPE_NAMES[tensor.dtype],
             "shape": list(tensor.shape),
@@ -46,4 +53,5 @@ def write_safetensors(
     file.write(len(encoded).to_bytes(8, "little"))
     file.write(encoded)
     for tensor in tensors:
-        file.write(tensor.data)
+        written = sum(file.write(piece) for piece in tensor.pieces)
+        assert written == tensor.nbytes, tensor.name

@@ -1,0 +1,100 @@
+"""``latentcrdt eval two-models``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from latentcrdt.cli.eval.options import OutOption, decimals, numbers, words
+from latentcrdt.cli.output import console
+from latentcrdt.cli.progress import counting
+
+if TYPE_CHECKING:
+    from latentcrdt.evals.two_models.judge import Judge
+
+ANSWERS = "answers"
+
+
+def two_models(
+    *,
+    base: Annotated[
+        str,
+        typer.Option(
+            "--base",
+            metavar="NAME|FOLDER",
+            help="`reference-early`, `reference`, `smollm2`, or the folder of a model.",
+        ),
+    ],
+    tuned: Annotated[
+        str,
+        typer.Option("--tuned", metavar="NAME|FOLDER", help="Another of the same architecture."),
+    ],
+    out: OutOption,
+    tasks: Annotated[
+        str, typer.Option("--tasks", metavar="LIST", help="`partitioned`, `general`.")
+    ] = "partitioned",
+    questions: Annotated[
+        int | None, typer.Option("--questions", min=1, help="Of each category.")
+    ] = None,
+    agents: Annotated[
+        int, typer.Option("--k", min=2, help="Texts of a partitioned question; one reads all.")
+    ] = 2,
+    layers: Annotated[
+        str,
+        typer.Option(
+            "--layers",
+            metavar="LIST",
+            help="Counted from 0; by default all of a small model, every fifth of others.",
+        ),
+    ] = "",
+    operators: Annotated[
+        str,
+        typer.Option("--operators", metavar="LIST", help="`lerp`, `slerp`, `slerp-rms`, `regmean`"),
+    ] = "lerp,slerp,regmean",
+    alphas: Annotated[
+        str, typer.Option("--alphas", metavar="LIST", help="Weights of the tuned model.")
+    ] = "0.25,0.5,0.75",
+    judges: Annotated[
+        str,
+        typer.Option(
+            "--judges",
+            metavar="LIST",
+            help="`answers` (the right one wins), or models by name or folder.",
+        ),
+    ] = ANSWERS,
+) -> None:
+    """Merge two models' hidden states at every swept layer, and their weights, and compare.
+
+    Records and the report, with plots, go to the directory; a run that was stopped goes on.
+    """
+    from latentcrdt.evals.two_models.report import write_report  # noqa: PLC0415  # see command.py
+    from latentcrdt.evals.two_models.run import TwoModels  # noqa: PLC0415
+
+    run = TwoModels(
+        base,
+        tuned,
+        tuple(words(tasks)),
+        questions,
+        agents,
+        tuple(numbers(layers)) or None,
+        tuple(words(operators)),
+        tuple(decimals(alphas)),
+        {name: _judge(name) for name in words(judges)},
+    )
+    with counting("settings") as on_progress:
+        run.run(out, on_progress=on_progress)
+    summary = write_report(out, out)
+    table = Table("finding", "verdict", "evidence", box=None, pad_edge=False)
+    for finding in summary.findings:
+        table.add_row(finding.claim, str(finding.verdict), finding.evidence)
+    console().print(table)
+    console().print(f"report: {out / 'report.md'}", markup=False, soft_wrap=True)
+
+
+def _judge(name: str) -> Judge:
+    from latentcrdt.evals.models import load_model  # noqa: PLC0415  # see command.py
+    from latentcrdt.evals.two_models.judge import ModelJudge, by_answer  # noqa: PLC0415
+
+    return by_answer if name == ANSWERS else ModelJudge(load_model(name))

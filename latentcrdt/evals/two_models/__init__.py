@@ -1,0 +1,1 @@
+"""What merging two models' hidden states is worth, beside merging their weights."""
