@@ -52,7 +52,7 @@ def confluence(
         run.run(out, on_progress=on_progress)
     summary = write_report(out, out)
     table = Table("finding", "verdict", "evidence", box=None, pad_edge=False)
-    for finding in summary.findings:
+    for finding in (held.finding for held in summary.findings):
         table.add_row(finding.claim, str(finding.verdict), finding.evidence)
     console().print(table)
     console().print(f"report: {out / 'report.md'}", markup=False, soft_wrap=True)

@@ -11,10 +11,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from latentcrdt.evals.confluence.battery import battery
-from latentcrdt.evals.confluence.gate import ROC
 from latentcrdt.evals.confluence.record import Record
 from latentcrdt.evals.confluence.regimes import Outcome, Thresholds
-from latentcrdt.evals.confluence.summary import SHOWN, Summary
+from latentcrdt.evals.confluence.signals import SHOWN
+from latentcrdt.evals.confluence.summary import Summary
 from latentcrdt.evals.report.plots import STYLE, svg
 
 MAPPED = (SHOWN, "uniform-average", "late-v-slerp", "cross-wired")
@@ -118,11 +118,7 @@ def _late_values(records: Sequence[Record]) -> Figure:
 def _gate(summary: Summary) -> Figure:
     figure = Figure(figsize=(4, 4), layout="constrained")
     axes = figure.subplots()
-    curves: dict[str, ROC | None] = {
-        "late cosine, washout": summary.washout,
-        "trial's |balance|, collapse": summary.collapse,
-    }
-    for name, curve in curves.items():
+    for name, curve in summary.calibration.curves.items():
         if curve is not None:
             label = f"{name}: area {curve.area:.2f}"
             axes.plot(curve.false_positive, curve.true_positive, label=label)

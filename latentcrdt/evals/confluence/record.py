@@ -11,8 +11,8 @@ from typing import NamedTuple
 from latentcrdt.errors import MalformedError
 from latentcrdt.evals.append_file import read_lines
 from latentcrdt.evals.confluence.merges import Merge
-from latentcrdt.evals.confluence.metrics import Metrics
 from latentcrdt.evals.record import to_line
+from latentcrdt.merging.gate.metrics import Metrics
 
 
 class Key(NamedTuple):
@@ -48,6 +48,16 @@ class Record:
         """Return one merge, if it was made."""
         found = (m for m in self.merges if (m.strategy, m.anchor) == (strategy, anchor))
         return next(found, None)
+
+    def lean(self, metrics: Metrics) -> float | None:
+        """Return where a balance lies between those of the branches alone: 1 A's, -1 B's.
+
+        None where A alone does not give its own words more weight than B alone gives them.
+        """
+        if not self.alone:
+            return None
+        of_a, of_b = (alone.balance for alone in self.alone)
+        return (2 * metrics.balance - of_a - of_b) / (of_a - of_b) if of_a > of_b else None
 
 
 def record_line(record: Record) -> bytes:

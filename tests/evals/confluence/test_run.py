@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from latentcrdt.errors import InvalidRequestError, MalformedError
-from latentcrdt.evals.confluence.findings import Verdict, findings
+from latentcrdt.evals.confluence.finding import Verdict
+from latentcrdt.evals.confluence.findings import findings
 from latentcrdt.evals.confluence.merges import Merge
-from latentcrdt.evals.confluence.metrics import Metrics
 from latentcrdt.evals.confluence.record import Record, read_records
+from latentcrdt.evals.confluence.regimes import Thresholds
 from latentcrdt.evals.confluence.report import write_report
 from latentcrdt.evals.confluence.run import RECORDS, Confluence
 from latentcrdt.evals.models import LoadedModel
+from latentcrdt.merging.gate.metrics import Metrics
 from tests.hf.tiny_models import make_model
 from tests.hf.tiny_tokenizer import make_tokenizer
 
@@ -89,7 +91,9 @@ def record(i: int, padding: int = 0, category: str = "homographs", **balances: f
 
 
 def verdicts(records: list[Record], layers: int = 12) -> dict[str, Verdict]:
-    return {f.claim: f.verdict for f in findings(records, num_layers=layers)}
+    return {
+        f.claim: f.verdict for f in findings(records, num_layers=layers, thresholds=Thresholds())
+    }
 
 
 def test_findings_follow_what_was_measured() -> None:

@@ -1,0 +1,81 @@
+"""What a gate looks at, on the records of a battery: signals, and what each should tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from latentcrdt.evals.confluence.finding import Judged
+from latentcrdt.evals.confluence.regimes import Outcome
+from latentcrdt.evals.confluence.roc import ROC, roc
+from latentcrdt.merging.gate.trial import STRATEGY, Trial
+
+SHOWN = "v-only"
+"""The strategy whose merges are gated: that of the map and of the category table, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A trial by a plain average, and what became of the pair under `SHOWN`."""
+
+    pair_id: str
+    trial: Trial
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One number of a trial, greater where a merge is to be refused."""
+
+    name: str
+    limit: str
+    """The gate's limit that it is held against."""
+    tells: Outcome
+    of: Callable[[Trial], float]
+    claim: str | None
+    """What the source says of it; None for a signal that is ours."""
+
+    def curve(self, examples: Sequence[Example]) -> ROC | None:
+        """Return how well the signal tells its regime from the others."""
+        return roc(
+            [self.of(example.trial) for example in examples],
+            [example.outcome is self.tells for example in examples],
+            [example.pair_id for example in examples],
+        )
+
+
+SIGNALS = (
+    Signal(
+        "late-layer cosine of the values",
+        "least_cosine",
+        Outcome.WASHOUT,
+        lambda trial: -trial.late_cosine,
+        "Late-V cosine predicts washout",
+    ),
+    Signal(
+        "mass share of a trial",
+        "least_share",
+        Outcome.WASHOUT,
+        lambda trial: -trial.mass_share,
+        None,
+    ),
+    Signal(
+        "|balance| of a trial",
+        "most_balance",
+        Outcome.COLLAPSE,
+        lambda trial: abs(trial.balance),
+        "A trial's balance detects collapse",
+    ),
+)
+
+
+def examples_of(judged: Judged) -> list[Example]:
+    """Return every record that has a trial and a merge by `SHOWN`."""
+    found = []
+    for record in judged.records:
+        trial, outcome = record.merge(STRATEGY), judged.outcome(record, SHOWN)
+        if trial is not None and outcome is not None:
+            metrics = trial.metrics
+            signals = Trial(record.late_cosine, metrics.balance, metrics.mass_share)
+            found.append(Example(record.pair_id, signals, outcome))
+    return found
