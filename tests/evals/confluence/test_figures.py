@@ -119,3 +119,29 @@ def test_the_area_is_the_chance_that_a_case_has_the_greater_signal(
     assert curve is not None
     assert curve.area == pytest.approx(wins / (len(cases) * len(others)))
     assert (curve.false_positive[-1], curve.true_positive[-1]) == (1, 1)
+    points = zip(curve.limits, curve.false_positive, curve.true_positive, strict=True)
+    for limit, false_positive, true_positive in points:
+        assert false_positive == pytest.approx(sum(s > limit for s in others) / len(others))
+        assert true_positive == pytest.approx(sum(s > limit for s in cases) / len(cases))
+
+
+def test_the_interval_of_an_area_is_as_wide_as_the_clusters_are_few() -> None:
+    rng = np.random.default_rng(2)
+    is_case = [i % 2 == 0 for i in range(200)]
+    signal = [rng.normal(1.0 if case else 0.0) for case in is_case]
+    apart = roc(signal, is_case, range(200))
+    together = roc(signal * 4, is_case * 4, [*range(200)] * 4)
+    as_if_new = roc(signal * 4, is_case * 4, range(800))
+    assert apart is not None
+    assert together is not None
+    assert as_if_new is not None
+    # Hanley and McNeil's (1982) standard error for normal signals, by its closed form.
+    area = apart.area
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = (area * (1 - area) + 99 * (q1 - area**2) + 99 * (q2 - area**2)) / 100**2
+    assert apart.interval.high - apart.interval.low == pytest.approx(
+        2 * 1.96 * math.sqrt(variance), rel=0.15
+    )
+    assert together.interval == apart.interval
+    widths = [c.interval.high - c.interval.low for c in (apart, as_if_new)]
+    assert widths[1] == pytest.approx(widths[0] / 2, rel=0.15)
