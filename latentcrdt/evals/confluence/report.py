@@ -87,9 +87,20 @@ def page(summary: Summary, plots: Sequence[str]) -> Iterator[str]:
     yield from _gate(summary.calibration)
     if summary.refused:
         yield "\n## Refused\n"
-        yield from (f"- {reason}" for reason in summary.refused)
+        yield from _refusals(summary.refused)
     for name in plots:
         yield f"\n![{name}]({name})"
+
+
+def _refusals(refused: Sequence[str]) -> Iterator[str]:
+    """Yield each reason once, with the pairs that it is given for."""
+    by_reason: dict[str, list[str]] = {}
+    for refusal in refused:
+        pair_id, _, reason = refusal.partition(": ")
+        by_reason.setdefault(reason, []).append(pair_id)
+    for reason, pair_ids in by_reason.items():
+        names = ", ".join(dict.fromkeys(pair_ids))
+        yield f"- {reason}: {len(pair_ids)} records ({names})"
 
 
 def _gate(found: Calibration) -> Iterator[str]:

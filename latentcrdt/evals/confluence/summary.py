@@ -27,6 +27,9 @@ from latentcrdt.evals.confluence.signals import SHOWN, examples_of
 from latentcrdt.evals.manifest import read_manifest
 from latentcrdt.merging.gate.metrics import Metrics
 
+ALONE = ("branch A alone", "branch B alone")
+"""What is no merge, and comes out as something all the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -103,8 +106,8 @@ def summarise(run: Path) -> Summary:
         findings=_held(measured, int(manifest["settings"]["layers"])),
         strategies=[
             *(
-                row(f"branch {branch} alone", [(r, r.alone[i]) for r in measured])
-                for i, branch in enumerate("AB")
+                row(name, [(r, r.alone[i]) for r in measured if r.alone])
+                for i, name in enumerate(ALONE)
             ),
             *(row(f"{n} ({a})", _merges(measured, n, a)) for n, a in names),
         ],
