@@ -32,7 +32,7 @@ def finished(gpt2, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
     return out, [
         *("eval", "confluence", "--model", gpt2, "--out", out, "--pairs", "1"),
-        *("--prefixes", "0,8", "--searches", "weight-search"),
+        *("--prefixes", "8", "--searches", ""),
     ]
 
 
@@ -42,7 +42,7 @@ def test_a_model_that_cannot_move_is_measured_by_path(run, finished):
     assert result.exit_code == 0, result.output
     assert str(out / "report.md") in result.stdout
     records = list(read_records(out / "records.jsonl"))
-    assert [r.refused for r in records] == [None] * 32
+    assert [r.refused for r in records] == [None] * 16
     document = json.loads((out / "report.json").read_bytes())
     assert document["settings"]["model"] == "gpt2-random"
     assert document["settings"]["layers"] == 12

@@ -51,7 +51,8 @@ def regime_map(records: Sequence[Record]) -> Figure:
         axes.set_xscale("function", functions=(np.sqrt, np.square))
         axes.set(title=strategy, yscale="log", xlim=(0, None))
         axes.xaxis.set_ticks([0, 0.1, 0.5, 1, 2, 4, 8])
-        axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FormatStrFormatter("%g"))
         _regimes(axes)
     for axes in panels[2:]:
         axes.set_xlabel("|balance|")

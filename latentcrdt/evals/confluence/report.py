@@ -64,8 +64,9 @@ def page(summary: Summary, plots: Sequence[str]) -> Iterator[str]:
     yield "\n## Strategies\n"
     yield (
         "Lean: where the balance lies between those of the branches alone, +1 for A's, -1 for B's: "
-        "unlike balance it does not depend on which words are common. The branches alone are no "
-        "merges; whatever they are called here, a strategy has to be better than that.\n"
+        "unlike balance it does not depend on which words are common. Midway: share of the merges "
+        "whose lean is nearer to 0 than to 1 or -1. The branches alone are no merges; whatever "
+        "they are called here, a strategy has to be better than that.\n"
     )
     yield from table(_HEAD, (_cells(row) for row in summary.strategies))
     yield f"\n## Length of the shared prefix ({SHOWN}, tokens of neutral text before it)\n"
@@ -167,4 +168,5 @@ def _cells(row: Row) -> list[str]:
         f"{row.mass_share:.2f}",
         f"{row.entropy_change:+.3f}",
         f"{row.lean:+.2f}",
+        f"{row.midway:.1%}",
     ]

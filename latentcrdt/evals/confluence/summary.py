@@ -47,6 +47,8 @@ class Row:
     """Median, in nats."""
     lean: float
     """Median of `Record.lean`; 0 where no record has one."""
+    midway: float
+    """Share of those leans that are nearer to 0 than to either branch alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ Measured = tuple[Record, Metrics]
 def row(name: str, found: Sequence[Measured]) -> Row:
     """Return the medians and the share of each regime of some merges."""
     if not found:
-        return Row(name, 0, {}, 0.0, 0.0, 0.0, 0.0)
+        return Row(name, 0, {}, 0.0, 0.0, 0.0, 0.0, 0.0)
     metrics = [m for _, m in found]
     counts = Counter(outcome_of(m, Thresholds()) for m in metrics)
     leans = [lean for record, m in found if (lean := record.lean(m)) is not None]
@@ -149,6 +151,7 @@ def row(name: str, found: Sequence[Measured]) -> Row:
         median(m.mass_share for m in metrics),
         median(m.entropy_change for m in metrics),
         median(leans) if leans else 0.0,
+        sum(abs(lean) < 1 / 2 for lean in leans) / len(leans) if leans else 0.0,
     )
 
 
