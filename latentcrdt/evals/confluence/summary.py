@@ -105,7 +105,7 @@ def summarise(run: Path) -> Summary:
         sessions=manifest["sessions"],
         num_records=len(records),
         refused=[record.refused for record in records if record.refused is not None],
-        findings=_held(measured, int(manifest["settings"]["layers"])),
+        findings=held_findings(measured, int(manifest["settings"]["layers"])),
         strategies=[
             *(
                 row(name, [(r, r.alone[i]) for r in measured if r.alone])
@@ -123,7 +123,8 @@ def summarise(run: Path) -> Summary:
     )
 
 
-def _held(measured: Sequence[Record], num_layers: int) -> list[Held]:
+def held_findings(measured: Sequence[Record], num_layers: int) -> list[Held]:
+    """Return each finding on measured records, and how many other borders lead to the same."""
     chosen = findings(measured, num_layers=num_layers, thresholds=Thresholds())
     elsewhere = [findings(measured, num_layers=num_layers, thresholds=other) for other in GRID]
     return [

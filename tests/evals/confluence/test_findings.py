@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 
 from latentcrdt.evals.confluence.calibration import Calibration, Share, calibrate
-from latentcrdt.evals.confluence.finding import Judged, Verdict
+from latentcrdt.evals.confluence.finding import Judged, Verdict, by_pair
 from latentcrdt.evals.confluence.findings import findings
 from latentcrdt.evals.confluence.merges import Merge
 from latentcrdt.evals.confluence.record import Record
-from latentcrdt.evals.confluence.regimes import Thresholds
-from latentcrdt.evals.confluence.signals import examples_of
-from latentcrdt.merging.gate import Gate
+from latentcrdt.evals.confluence.regimes import Outcome, Thresholds
+from latentcrdt.evals.confluence.signals import Example, examples_of
+from latentcrdt.evals.confluence.summary import held_findings
+from latentcrdt.merging.gate import Gate, Trial
 from latentcrdt.merging.gate.metrics import Metrics
 
 
@@ -111,6 +114,62 @@ def test_a_gate_asks_for_what_tells_and_is_judged_on_pairs_that_it_has_not_seen(
     assert misled.gate == Gate()
     assert (misled.kept, misled.stopped) == (Share(20, 20), Share(0, 20))
     assert calibration([]).gate == Gate()
+
+
+def test_limits_lie_between_what_washes_out_and_what_does_not() -> None:
+    def washing(i: int) -> Record:
+        share, cosine = (0.1, 0.2) if i % 2 else (0.9, 0.8)
+        merges = [
+            Merge(strategy, "a", {}, Metrics(1.0, 1.0, 0.0, share))
+            for strategy in ("v-only", "uniform-average")
+        ]
+        return replace(record(i), late_cosine=cosine, merges=tuple(merges))
+
+    judged = Judged([washing(i) for i in range(40)], Thresholds())
+    found = calibrate(examples_of(judged))
+    assert found.gate == Gate(least_cosine=pytest.approx(0.5), least_share=pytest.approx(0.5))
+    assert (found.kept, found.stopped) == (Share(20, 20), Share(20, 20))
+
+
+def test_a_pair_behind_two_prefixes_counts_with_its_mean() -> None:
+    records = [record(1, v_only=0.0), record(1, 64, v_only=3.0), record(2), record(3, v_only=0.0)]
+    judged = Judged(records, Thresholds())
+    scores = [partial(judged.confluent, strategy="v-only"), lambda r: float(r.padding_tokens)]
+    assert by_pair(records, *scores) == [[0.5, 1.0], [32.0, 0.0]]
+    assert by_pair([], *scores) == [[], []]
+
+
+def test_each_pair_is_judged_by_a_gate_that_has_not_seen_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @dataclass(frozen=True)
+    class Remembering(Gate):
+        seen: frozenset[Trial] = frozenset()
+
+        def passes(self, trial: Trial) -> bool:
+            return trial in self.seen
+
+    def remember(examples: Sequence[Example]) -> Gate:
+        return Remembering(seen=frozenset(example.trial for example in examples))
+
+    monkeypatch.setattr("latentcrdt.evals.confluence.calibration.calibrated_gate", remember)
+    # Each pair twice, as behind two prefixes: neither may give the other away.
+    examples = [
+        Example(f"pair-{i}", Trial(0.5, float(i), 1.0), Outcome.CONFLUENCE)
+        for i in range(23)
+        for _ in range(2)
+    ]
+    assert calibrate(examples).kept == Share(0, 46)
+    assert calibrate(examples).gate.passes(examples[0].trial)
+
+
+def test_a_finding_says_how_many_borders_lead_to_it() -> None:
+    def same(balance: float) -> dict[str, int]:
+        records = [record(i, v_only=balance, uniform_average=3.0) for i in range(20)]
+        return {h.finding.claim: h.num_same for h in held_findings(records, 30)}
+
+    assert same(0.0)["V-only beats K+V"] == 15
+    assert same(0.6)["V-only beats K+V"] == 9  # 0.6 is over 1/2 and 3/4 of log 2
 
 
 def test_a_merge_is_held_against_a_branch_alone() -> None:
