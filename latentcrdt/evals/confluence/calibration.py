@@ -55,8 +55,7 @@ def calibrated_gate(examples: Sequence[Example]) -> Gate:
     for signal in SIGNALS:
         curve = signal.curve(examples)
         if curve is not None and curve.interval.low > 1 / 2:
-            best = curve.best_limit()
-            limits[signal.limit] = best if signal.limit.startswith("most") else -best
+            limits[signal.limit] = signal.best_limit(curve)
     return Gate(**limits)
 
 

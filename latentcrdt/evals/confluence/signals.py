@@ -25,11 +25,13 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One number of a trial, greater where a merge is to be refused."""
+    """One number of a trial, and what it should tell."""
 
     name: str
     limit: str
     """The gate's limit that it is held against."""
+    is_floor: bool
+    """Whether the limit is the least that passes, instead of the most."""
     tells: Outcome
     of: Callable[[Trial], float]
     claim: str | None
@@ -37,34 +39,42 @@ class Signal:
 
     def curve(self, examples: Sequence[Example]) -> ROC | None:
         """Return how well the signal tells its regime from the others."""
+        sign = -1 if self.is_floor else 1
         return roc(
-            [self.of(example.trial) for example in examples],
+            [sign * self.of(example.trial) for example in examples],
             [example.outcome is self.tells for example in examples],
             [example.pair_id for example in examples],
         )
+
+    def best_limit(self, curve: ROC) -> float:
+        """Return the gate's limit at which a curve of this signal is best."""
+        return -curve.best_limit() if self.is_floor else curve.best_limit()
 
 
 SIGNALS = (
     Signal(
         "late-layer cosine of the values",
         "least_cosine",
-        Outcome.WASHOUT,
-        lambda trial: -trial.late_cosine,
-        "Late-V cosine predicts washout",
+        is_floor=True,
+        tells=Outcome.WASHOUT,
+        of=lambda trial: trial.late_cosine,
+        claim="Late-V cosine predicts washout",
     ),
     Signal(
         "mass share of a trial",
         "least_share",
-        Outcome.WASHOUT,
-        lambda trial: -trial.mass_share,
-        None,
+        is_floor=True,
+        tells=Outcome.WASHOUT,
+        of=lambda trial: trial.mass_share,
+        claim=None,
     ),
     Signal(
         "|balance| of a trial",
         "most_balance",
-        Outcome.COLLAPSE,
-        lambda trial: abs(trial.balance),
-        "A trial's balance detects collapse",
+        is_floor=False,
+        tells=Outcome.COLLAPSE,
+        of=lambda trial: abs(trial.balance),
+        claim="A trial's balance detects collapse",
     ),
 )
 
