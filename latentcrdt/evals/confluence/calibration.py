@@ -36,6 +36,8 @@ class Calibration:
     """Calibrated on all pairs."""
     curves: dict[str, ROC | None]
     """Of each signal, for the regime that it should tell."""
+    curves_elsewhere: dict[str, ROC | None]
+    """The same, of a trial behind another prefix (`examples_elsewhere`)."""
     kept: Share
     """Confluent merges that pass, of all confluent ones."""
     stopped: Share
@@ -59,7 +61,7 @@ def calibrated_gate(examples: Sequence[Example]) -> Gate:
     return Gate(**limits)
 
 
-def calibrate(examples: Sequence[Example]) -> Calibration:
+def calibrate(examples: Sequence[Example], elsewhere: Sequence[Example] = ()) -> Calibration:
     """Return the gate of all examples, and the figures of gates that saw other pairs only."""
     numbers = {pair: i for i, pair in enumerate(dict.fromkeys(e.pair_id for e in examples))}
     folds = [numbers[example.pair_id] % FOLDS for example in examples]
@@ -76,10 +78,15 @@ def calibrate(examples: Sequence[Example]) -> Calibration:
     good_passed = sum(passed[i] for i, is_good in enumerate(good) if is_good)
     num_bad = len(good) - num_good
     return Calibration(
-        calibrated_gate(examples),
-        {f"{s.name}, {s.tells}": s.curve(examples) for s in SIGNALS},
+        gate=calibrated_gate(examples),
+        curves=_curves(examples),
+        curves_elsewhere=_curves(elsewhere),
         kept=Share(good_passed, num_good),
         stopped=Share(num_bad - (num_passed - good_passed), num_bad),
         confluent=Share(num_good, len(good)),
         confluent_passed=Share(good_passed, num_passed),
     )
+
+
+def _curves(examples: Sequence[Example]) -> dict[str, ROC | None]:
+    return {f"{s.name}, {s.tells}": s.curve(examples) for s in SIGNALS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from latentcrdt.evals.append_file import read_lines
 from latentcrdt.evals.confluence.merges import Merge
 from latentcrdt.evals.record import to_line
 from latentcrdt.merging.gate.metrics import Metrics
+
+APART = math.log(2)
+"""Between balances of branches that lie closer together nothing can be said to lean."""
 
 
 class Key(NamedTuple):
@@ -52,12 +56,12 @@ class Record:
     def lean(self, metrics: Metrics) -> float | None:
         """Return where a balance lies between those of the branches alone: 1 A's, -1 B's.
 
-        None where A alone does not give its own words more weight than B alone gives them.
+        None unless A alone has a balance that is greater by `APART` than that of B alone.
         """
         if not self.alone:
             return None
         of_a, of_b = (alone.balance for alone in self.alone)
-        return (2 * metrics.balance - of_a - of_b) / (of_a - of_b) if of_a > of_b else None
+        return (2 * metrics.balance - of_a - of_b) / (of_a - of_b) if of_a - of_b > APART else None
 
 
 def record_line(record: Record) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from latentcrdt.evals.confluence.calibration import Calibration, Share
 from latentcrdt.evals.confluence.plots import draw
 from latentcrdt.evals.confluence.record import read_records
 from latentcrdt.evals.confluence.regimes import GRID, Outcome, Thresholds
+from latentcrdt.evals.confluence.roc import ROC
 from latentcrdt.evals.confluence.run import RECORDS
 from latentcrdt.evals.confluence.signals import SHOWN
 from latentcrdt.evals.confluence.summary import CategoryRow, Row, Summary, summarise
@@ -64,7 +65,8 @@ def page(summary: Summary, plots: Sequence[str]) -> Iterator[str]:
     yield "\n## Strategies\n"
     yield (
         "Lean: where the balance lies between those of the branches alone, +1 for A's, -1 for B's: "
-        "unlike balance it does not depend on which words are common. Midway: share of the merges "
+        "unlike balance it does not depend on which words are common. Pairs whose branches alone "
+        "are not twice apart are left out of it. Midway: share of the merges "
         "whose lean is nearer to 0 than to 1 or -1. The branches alone are no merges; whatever "
         "they are called here, a strategy has to be better than that.\n"
     )
@@ -106,15 +108,9 @@ def _refusals(refused: Sequence[str]) -> Iterator[str]:
 
 def _gate(found: Calibration) -> Iterator[str]:
     yield f"\n## The gate, before a merge by {SHOWN}\n"
-    for name, curve in found.curves.items():
-        if curve is None:
-            yield f"- {name}: not to be told, all merges came out alike"
-        else:
-            low, high = curve.interval
-            yield (
-                f"- {name}: area under the curve {curve.area:.3f} [{low:.3f}, {high:.3f}], "
-                f"{curve.num_cases} cases and {curve.num_others} others"
-            )
+    yield from _curves(found.curves)
+    yield "\nTried behind the shortest prefix, judged behind the longest:\n"
+    yield from _curves(found.curves_elsewhere)
     limits = {n: limit for n, limit in asdict(found.gate).items() if limit is not None}
     given = ", ".join(f"{name}={limit:.3f}" for name, limit in limits.items())
     yield f"\nCalibrated on all of them: `Gate({given})`. On pairs that a gate has not seen:\n"
@@ -130,6 +126,18 @@ def _gate(found: Calibration) -> Iterator[str]:
             )
         ),
     )
+
+
+def _curves(curves: Mapping[str, ROC | None]) -> Iterator[str]:
+    for name, curve in curves.items():
+        if curve is None:
+            yield f"- {name}: not to be told, all merges came out alike, or there are none"
+        else:
+            low, high = curve.interval
+            yield (
+                f"- {name}: area under the curve {curve.area:.3f} [{low:.3f}, {high:.3f}], "
+                f"{curve.num_cases} cases and {curve.num_others} others"
+            )
 
 
 def _percent(share: Share) -> str:
@@ -150,12 +158,13 @@ def _category(entry: CategoryRow) -> list[str]:
 
 _HEAD = (
     "strategy (anchor)",
-    "pairs",
+    "merges",
     *map(str, Outcome),
     "balance",
     "mass",
     "entropy change",
     "lean",
+    "midway",
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from latentcrdt.evals.confluence.finding import Judged
+from latentcrdt.evals.confluence.record import Record
 from latentcrdt.evals.confluence.regimes import Outcome
 from latentcrdt.evals.confluence.roc import ROC, roc
 from latentcrdt.merging.gate.trial import STRATEGY, Trial
@@ -81,11 +82,30 @@ SIGNALS = (
 
 def examples_of(judged: Judged) -> list[Example]:
     """Return every record that has a trial and a merge by `SHOWN`."""
-    found = []
+    return [example for record in judged.records for example in _example(judged, record, record)]
+
+
+def examples_elsewhere(judged: Judged) -> list[Example]:
+    """Return each pair's trial behind its shortest prefix, with the outcome behind its longest.
+
+    A trial sees the probes by which the merge itself is judged; this says how far it can be trusted
+    where the text before is another.
+    """
+    by_pair: dict[str, list[Record]] = {}
     for record in judged.records:
-        trial, outcome = record.merge(STRATEGY), judged.outcome(record, SHOWN)
-        if trial is not None and outcome is not None:
-            metrics = trial.metrics
-            signals = Trial(record.late_cosine, metrics.balance, metrics.mass_share)
-            found.append(Example(record.pair_id, signals, outcome))
+        by_pair.setdefault(record.pair_id, []).append(record)
+    found = []
+    for records in by_pair.values():
+        tried, used = (f(records, key=lambda r: r.padding_tokens) for f in (min, max))
+        if tried is not used:
+            found += _example(judged, tried, used)
     return found
+
+
+def _example(judged: Judged, tried: Record, used: Record) -> list[Example]:
+    trial, outcome = tried.merge(STRATEGY), judged.outcome(used, SHOWN)
+    if trial is None or outcome is None:
+        return []
+    metrics = trial.metrics
+    signals = Trial(tried.late_cosine, metrics.balance, metrics.mass_share)
+    return [Example(tried.pair_id, signals, outcome)]

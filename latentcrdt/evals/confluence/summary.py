@@ -23,7 +23,7 @@ from latentcrdt.evals.confluence.regimes import (
     sensitivity,
 )
 from latentcrdt.evals.confluence.run import RECORDS
-from latentcrdt.evals.confluence.signals import SHOWN, examples_of
+from latentcrdt.evals.confluence.signals import SHOWN, examples_elsewhere, examples_of
 from latentcrdt.evals.manifest import read_manifest
 from latentcrdt.merging.gate.metrics import Metrics
 
@@ -119,7 +119,7 @@ def summarise(run: Path) -> Summary:
         ],
         categories=[_category(category, records, judged) for category in battery()],
         sensitivity=sensitivity(metrics for _, metrics in shown) if shown else [],
-        calibration=calibrate(examples_of(judged)),
+        calibration=calibrate(examples_of(judged), examples_elsewhere(judged)),
     )
 
 

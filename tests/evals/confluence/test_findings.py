@@ -14,7 +14,7 @@ from latentcrdt.evals.confluence.findings import findings
 from latentcrdt.evals.confluence.merges import Merge
 from latentcrdt.evals.confluence.record import Record
 from latentcrdt.evals.confluence.regimes import Outcome, Thresholds
-from latentcrdt.evals.confluence.signals import Example, examples_of
+from latentcrdt.evals.confluence.signals import Example, examples_elsewhere, examples_of
 from latentcrdt.evals.confluence.summary import held_findings
 from latentcrdt.merging.gate import Gate, Trial
 from latentcrdt.merging.gate.metrics import Metrics
@@ -116,6 +116,19 @@ def test_a_gate_asks_for_what_tells_and_is_judged_on_pairs_that_it_has_not_seen(
     assert calibration([]).gate == Gate()
 
 
+def test_a_trial_is_held_against_what_becomes_of_the_pair_elsewhere() -> None:
+    records = [record(i, 64, v_only=3.0 * (i % 2), uniform_average=9.0) for i in range(20)]
+    records += [record(i, 0, v_only=9.0, uniform_average=i % 2) for i in range(20)]
+    records.append(record(99, 0, v_only=9.0, uniform_average=0.0))  # behind one prefix alone
+    found = examples_elsewhere(Judged(records, Thresholds()))
+    assert [(e.pair_id, round(e.trial.balance), e.outcome is Outcome.COLLAPSE) for e in found] == [
+        (f"pair-{i}", i % 2, i % 2 == 1) for i in range(20)
+    ]
+    curve = calibrate([], found).curves_elsewhere["|balance| of a trial, collapse"]
+    assert curve is not None
+    assert curve.area == 1
+
+
 def test_limits_lie_between_what_washes_out_and_what_does_not() -> None:
     def washing(i: int) -> Record:
         share, cosine = (0.1, 0.2) if i % 2 else (0.9, 0.8)
@@ -188,4 +201,6 @@ def test_a_lean_is_where_a_balance_lies_between_those_of_the_branches() -> None:
     leans = [measured.lean(m) for m in (a, b, merged)]
     assert leans == [pytest.approx(1), pytest.approx(-1), pytest.approx(0.5)]
     assert replace(measured, alone=(b, a)).lean(merged) is None
+    near = Metrics(2.718281828**2.4, 1.0, 0.0, 1.0)
+    assert replace(measured, alone=(a, near)).lean(merged) is None
     assert record(0).lean(merged) is None
