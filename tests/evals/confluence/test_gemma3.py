@@ -44,7 +44,8 @@ def test_a_branch_behind_a_long_prefix_predicts_what_the_whole_text_does(
     assert both.prefix_tokens == len(prefix)
     for distributions, ids in zip(got, (both.a_ids, both.b_ids), strict=True):
         for distribution, probe in zip(distributions, probes, strict=True):
+            whole = torch.tensor([[*prefix, *ids, probe]])
             with torch.no_grad():
-                logits = model(torch.tensor([[*prefix, *ids, probe]])).logits[0, -1]
+                logits = model(whole, logits_to_keep=1).logits[0, -1]
             expected = logits.double().softmax(-1).numpy()
             assert np.allclose(distribution, expected, atol=1e-5)
