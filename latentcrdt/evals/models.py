@@ -17,13 +17,20 @@ from transformers import (
 from latentcrdt.errors import InvalidRequestError
 from latentcrdt.evals.reference import checkpoint_path, load_reference_model
 from latentcrdt.hf.contract import ModelContract
-from latentcrdt.hf.smollm2 import SMOLLM2 as PACKAGED_SMOLLM2
-from latentcrdt.hf.smollm2 import load_smollm2
+from latentcrdt.hf.gemma3 import GEMMA3
+from latentcrdt.hf.gguf import PackagedModel
+from latentcrdt.hf.smollm2 import SMOLLM2
 
-REFERENCE, SMOLLM2 = "reference", "smollm2"
+REFERENCE = "reference"
 
 EARLY_REFERENCE = "reference-early"
 """An unfinished state of the reference model's training: the other of two models."""
+
+CARRIED = {REFERENCE: "final", EARLY_REFERENCE: "early"}
+"""Models that the project carries: the checkpoint of each."""
+
+PACKAGED: dict[str, PackagedModel] = {"smollm2": SMOLLM2, "gemma3": GEMMA3}
+"""Models that packages of others carry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +38,7 @@ class LoadedModel:
     """A model, ready to run."""
 
     name: str
-    """``reference``, ``reference-early``, ``smollm2``, or the name of the folder."""
+    """One of `CARRIED` or `PACKAGED`, or the name of the folder."""
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
 
@@ -48,12 +55,10 @@ def load_model(name: str) -> LoadedModel:
     is one. Raises InvalidRequestError for a path that is no folder, ModelNotInstalledError,
     UnsupportedModelError for a model whose cache cannot be moved.
     """
-    if name == REFERENCE:
-        return LoadedModel(name, *load_reference_model())
-    if name == EARLY_REFERENCE:
-        return LoadedModel(name, *load_reference_model("early"))
-    if name == SMOLLM2:
-        return LoadedModel(name, *load_smollm2())
+    if name in CARRIED:
+        return LoadedModel(name, *load_reference_model(CARRIED[name]))
+    if name in PACKAGED:
+        return LoadedModel(name, *PACKAGED[name].load())
     folder = model_folder(name)
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         folder, dtype="auto", local_files_only=True
@@ -69,16 +74,14 @@ def model_folder(name: str) -> Path:
 
     Raises as `load_model` does, and loads nothing.
     """
-    if name == REFERENCE:
-        return checkpoint_path("final")
-    if name == EARLY_REFERENCE:
-        return checkpoint_path("early")
-    if name == SMOLLM2:
-        return PACKAGED_SMOLLM2.directory()
+    if name in CARRIED:
+        return checkpoint_path(CARRIED[name])
+    if name in PACKAGED:
+        return PACKAGED[name].directory()
     folder = Path(name)
     if not (folder / "config.json").is_file():
         raise InvalidRequestError(
-            f"model: expected {REFERENCE!r}, {EARLY_REFERENCE!r}, {SMOLLM2!r} or the folder of a "
+            f"model: expected one of {', '.join([*CARRIED, *PACKAGED])} or the folder of a "
             f"transformers model, got {name!r:.200}"
         )
     return folder

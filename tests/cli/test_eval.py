@@ -99,7 +99,7 @@ def test_hotpotqa_is_scored_by_both_metrics(run, folder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--model", "nowhere"), "expected 'reference', 'smollm2' or the folder"),
+        (("--model", "nowhere"), "expected one of reference, reference-early, smollm2, gemma3 or"),
         (("--families", "riddles"), "family: expected one of"),
         (("--regimes", "sideways"), "regime: expected 'every' or words of"),
         (("--methods", "magic"), "method: expected one of"),

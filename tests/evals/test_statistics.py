@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from latentcrdt.errors import InvalidRequestError
-from latentcrdt.evals.statistics import mcnemar, paired_difference, wilson
+from latentcrdt.evals.statistics import group_difference, mcnemar, paired_difference, wilson
 from latentcrdt.evals.statistics.holm import holm
 
 Z = 1.959963984540054  # scipy.stats.norm.ppf(0.975)
@@ -129,6 +129,24 @@ def test_equal_answers_have_no_difference():
 def test_a_difference_over_nothing_or_over_other_questions_is_refused(first, second):
     with pytest.raises(InvalidRequestError, match="same questions"):
         paired_difference(first, second)
+
+
+def test_groups_are_resampled_each_on_its_own():
+    """Against the normal interval of the difference of two proportions, which large groups have."""
+    first, second = [1.0] * 300 + [0.0] * 200, [1.0] * 100 + [0.0] * 300
+    found = group_difference(first, second)
+    assert found.mean == pytest.approx(0.6 - 0.25)
+    reach = 1.96 * sqrt(0.6 * 0.4 / 500 + 0.25 * 0.75 / 400)
+    assert found.interval.low == pytest.approx(found.mean - reach, abs=0.005)
+    assert found.interval.high == pytest.approx(found.mean + reach, abs=0.005)
+    back = group_difference(second, first)
+    assert back.mean == -found.mean
+
+
+@pytest.mark.parametrize(("first", "second"), [([], [1.0]), ([1.0], [])])
+def test_a_difference_from_an_empty_group_is_refused(first, second):
+    with pytest.raises(InvalidRequestError, match="two groups"):
+        group_difference(first, second)
 
 
 @given(st.lists(st.floats(0, 1), max_size=12))

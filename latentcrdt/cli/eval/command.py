@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from latentcrdt.cli.eval.confluence import confluence
+from latentcrdt.cli.eval.confluence import confluence, print_report
 from latentcrdt.cli.eval.diff import print_diff
 from latentcrdt.cli.eval.options import (
     AgentsOption,
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 BUDGETS = "0,5,10,20,40,80"
 METHODS = "canonical,bag,single,text-merge,hand-off,no-cache,packllm-sim,packllm-opt"
+CONFLUENCE = "confluence"
+"""The benchmark, in the settings of its runs, whose records are not answers."""
+
 PLAIN_REGIME = "all-hidden-alone"
 
 RunArgument = Annotated[
@@ -186,8 +189,13 @@ def report(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the report of a run, finished or not, from its answers."""
-    from latentcrdt.evals.report.files import write_report  # noqa: PLC0415  # see above
+    """Write the report of a run of any benchmark, finished or not."""
+    from latentcrdt.evals.manifest import read_manifest  # noqa: PLC0415  # see above
+
+    if read_manifest(run)["settings"].get("benchmark") == CONFLUENCE:
+        print_report(run, out or run, as_json=as_json)
+        return
+    from latentcrdt.evals.report.files import write_report  # noqa: PLC0415
     from latentcrdt.evals.report.summarise import summarise  # noqa: PLC0415
 
     summary = summarise(run)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from latentcrdt.cli.eval.options import ModelOption, OutOption, numbers, words
-from latentcrdt.cli.output import console
+from latentcrdt.cli.options import JsonOption
+from latentcrdt.cli.output import console, print_json
 from latentcrdt.cli.progress import counting
 
 SEARCHES = "weight-search,late-v-slerp-search,head-gated-v-search"
@@ -33,13 +37,13 @@ def confluence(
     pairs: Annotated[
         int | None, typer.Option("--pairs", min=1, help="Pairs of each category; all of them.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Blend the branches of 267 pairs by 23 strategies, and see what the model makes of it.
 
     Records and the report, with plots, go to the directory; a run that was stopped goes on.
     """
     from latentcrdt.errors import InvalidRequestError  # noqa: PLC0415  # see command.py
-    from latentcrdt.evals.confluence.report import write_report  # noqa: PLC0415
     from latentcrdt.evals.confluence.run import Confluence  # noqa: PLC0415
     from latentcrdt.evals.models import load_model  # noqa: PLC0415
     from latentcrdt.merging.search import SEARCHES as KNOWN  # noqa: PLC0415
@@ -50,9 +54,19 @@ def confluence(
     run = Confluence(load_model(model), tuple(numbers(prefixes)), tuple(wanted), pairs)
     with counting("pairs") as on_progress:
         run.run(out, on_progress=on_progress)
-    summary = write_report(out, out)
+    print_report(out, out, as_json=as_json)
+
+
+def print_report(run: Path, out: Path, *, as_json: bool) -> None:
+    """Write the report of a run, finished or not, and show its findings."""
+    from latentcrdt.evals.confluence.report import write_report  # noqa: PLC0415  # see command.py
+
+    summary = write_report(run, out)
+    if as_json:
+        print_json(asdict(summary))
+        return
     table = Table("finding", "verdict", "evidence", box=None, pad_edge=False)
-    for finding in summary.findings:
-        table.add_row(finding.claim, str(finding.verdict), finding.evidence)
+    for finding in (held.finding for held in summary.findings):
+        table.add_row(finding.claim, str(finding.verdict), escape(finding.evidence))
     console().print(table)
     console().print(f"report: {out / 'report.md'}", markup=False, soft_wrap=True)

@@ -34,7 +34,7 @@ ModelOption: TypeAlias = Annotated[
     typer.Option(
         "--model",
         metavar="NAME|FOLDER",
-        help="`reference`, `smollm2`, or the folder of a transformers model.",
+        help="`reference`, `reference-early`, `smollm2`, `gemma3`, or a transformers folder.",
     ),
 ]
 

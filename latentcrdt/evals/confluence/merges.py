@@ -9,8 +9,8 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from latentcrdt.evals.confluence.fork import Fork, Rows
-from latentcrdt.evals.confluence.metrics import Distributions, Metrics, Tokens, metrics_of
-from latentcrdt.evals.confluence.probes import next_distributions
+from latentcrdt.evals.confluence.probes import candidate_distributions
+from latentcrdt.merging.gate.metrics import Distributions, Metrics, Tokens, metrics_of
 from latentcrdt.merging.search import SEARCHES, search
 from latentcrdt.merging.strategies import STRATEGIES, strategy_named
 
@@ -37,7 +37,7 @@ class Merges:
 
     def __init__(self, model: PreTrainedModel, forked: Fork, probes: list[int]) -> None:
         self._model, self._fork, self._probes = model, forked, probes
-        alone_a, alone_b = next_distributions(model, forked, [forked.a, forked.b], probes)
+        alone_a, alone_b = candidate_distributions(model, forked, [forked.a, forked.b], probes)
         self._alone: tuple[Distributions, Distributions] = alone_a, alone_b
         self.tokens = Tokens.of(forked.a_ids, forked.b_ids, alone_a, alone_b)
 
@@ -71,7 +71,7 @@ class Merges:
         return [abs(m.balance) + LACK_COSTS * max(0.0, ENOUGH_MASS - m.mass_share) for m in figures]
 
     def _metrics(self, rows: list[Rows]) -> list[Metrics]:
-        merged = next_distributions(self._model, self._fork, rows, self._probes)
+        merged = candidate_distributions(self._model, self._fork, rows, self._probes)
         return [metrics_of(one, *self._alone, self.tokens) for one in merged]
 
     def _rows(self, name: str, given: Mapping[str, float], anchor: str) -> Rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import NamedTuple
 from latentcrdt.errors import MalformedError
 from latentcrdt.evals.append_file import read_lines
 from latentcrdt.evals.confluence.merges import Merge
-from latentcrdt.evals.confluence.metrics import Metrics
 from latentcrdt.evals.record import to_line
+from latentcrdt.merging.gate.metrics import Metrics
+
+APART = math.log(2)
+"""Between balances of branches that lie closer together nothing can be said to lean."""
 
 
 class Key(NamedTuple):
@@ -48,6 +52,16 @@ class Record:
         """Return one merge, if it was made."""
         found = (m for m in self.merges if (m.strategy, m.anchor) == (strategy, anchor))
         return next(found, None)
+
+    def lean(self, metrics: Metrics) -> float | None:
+        """Return where a balance lies between those of the branches alone: 1 A's, -1 B's.
+
+        None unless A alone has a balance that is greater by `APART` than that of B alone.
+        """
+        if not self.alone:
+            return None
+        of_a, of_b = (alone.balance for alone in self.alone)
+        return (2 * metrics.balance - of_a - of_b) / (of_a - of_b) if of_a - of_b > APART else None
 
 
 def record_line(record: Record) -> bytes:

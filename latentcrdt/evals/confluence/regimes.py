@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from latentcrdt.evals.confluence.metrics import Metrics
+from latentcrdt.merging.gate.metrics import Metrics
 
 
 class Outcome(StrEnum):
@@ -45,14 +45,20 @@ def outcome_of(metrics: Metrics, thresholds: Thresholds) -> Outcome:
     return Outcome.CONFLUENCE
 
 
-def sensitivity(merges: Iterable[Metrics]) -> list[dict[str, object]]:
-    """Return the share of each regime under borders from half to double the chosen ones."""
+GRID = tuple(
+    Thresholds(math.log(2) * factor, share)
+    for factor in (0.5, 0.75, 1.0, 1.5, 2.0)
+    for share in (0.25, 0.5, 0.75)
+)
+"""Borders from half to double the chosen ones."""
+
+
+def sensitivity(merges: Iterable[Metrics]) -> list[dict[str, float]]:
+    """Return the share of each regime under each borders of `GRID`."""
     known = list(merges)
-    rows: list[dict[str, object]] = []
-    for factor in (0.5, 0.75, 1.0, 1.5, 2.0):
-        for share in (0.25, 0.5, 0.75):
-            thresholds = Thresholds(math.log(2) * factor, share)
-            counts = Counter(outcome_of(m, thresholds) for m in known)
-            shares = {str(o): counts[o] / len(known) for o in Outcome}
-            rows.append({"balance": thresholds.balance, "mass_share": share, **shares})
+    rows = []
+    for thresholds in GRID:
+        counts = Counter(outcome_of(m, thresholds) for m in known)
+        shares = {str(o): counts[o] / len(known) for o in Outcome}
+        rows.append({**asdict(thresholds), **shares})
     return rows

@@ -11,13 +11,13 @@ from latentcrdt.evals.append_file import AppendFile
 from latentcrdt.evals.confluence.battery import Pair, battery
 from latentcrdt.evals.confluence.fork import UnequalBranchesError, fork
 from latentcrdt.evals.confluence.merges import Merges
-from latentcrdt.evals.confluence.metrics import late_value_cosine
-from latentcrdt.evals.confluence.probes import PROBES, probe_ids
 from latentcrdt.evals.confluence.record import Record, read_records, record_line
 from latentcrdt.evals.manifest import begin_run
 from latentcrdt.evals.models import LoadedModel
 from latentcrdt.evals.provenance import package_versions, session_facts
 from latentcrdt.hf.model_id import model_id
+from latentcrdt.merging.gate.metrics import late_value_cosine
+from latentcrdt.merging.gate.probes import PROBES, probe_ids
 from latentcrdt.store.lock import hold_lock
 
 RECORDS = "records.jsonl"
@@ -89,7 +89,7 @@ class Confluence:
             padding,
             trimmed=forked.trimmed,
             are_lexical=merges.tokens.are_lexical,
-            late_cosine=late_value_cosine(forked.a, forked.b),
+            late_cosine=late_value_cosine(*([v for _, v in rows] for rows in (forked.a, forked.b))),
             alone=merges.alone(),
             merges=tuple(merges.all(searches=self.searches)),
         )

@@ -1,4 +1,4 @@
-"""Paired bootstrap (Efron 1979): the difference of two methods over the same questions."""
+"""Bootstrap (Efron 1979): the difference of two methods, over the same questions or others."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from latentcrdt.errors import InvalidRequestError
 from latentcrdt.evals.statistics.interval import LEVEL, Interval
@@ -18,7 +19,7 @@ SEED = 20260701
 
 
 class Difference(NamedTuple):
-    """Mean of the first method's scores minus that of the second's."""
+    """Mean of the first scores minus that of the second."""
 
     mean: float
     interval: Interval
@@ -36,11 +37,37 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Differ
             f"got {len(first)} and {len(second)}"
         )
     differences = np.subtract(first, second, dtype=np.float64)
-    # Drawing n of n questions is drawing how often each value comes: the same distribution, with
-    # memory for the few values that right and wrong can differ by.
-    values, counts = np.unique(differences, return_counts=True)
-    n = len(differences)
-    draws = np.random.default_rng(SEED).multinomial(n, counts / n, size=RESAMPLES)
-    means = draws @ values / n  # [RESAMPLES]
+    means = _resampled_means(differences, np.random.default_rng(SEED))
+    return Difference(float(differences.mean()), _interval(means))
+
+
+def group_difference(first: Sequence[float], second: Sequence[float]) -> Difference:
+    """Return the difference in mean score of two groups of different questions, each resampled.
+
+    Raises InvalidRequestError for an empty group.
+    """
+    if not first or not second:
+        raise InvalidRequestError(
+            f"group difference: expected two groups, got {len(first)} and {len(second)} scores"
+        )
+    rng = np.random.default_rng(SEED)
+    one, other = (np.array(scores, dtype=np.float64) for scores in (first, second))
+    means = _resampled_means(one, rng) - _resampled_means(other, rng)
+    return Difference(float(one.mean() - other.mean()), _interval(means))
+
+
+def _resampled_means(scores: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return the mean ``[RESAMPLES]`` of as many scores, drawn with replacement.
+
+    Drawing n of n scores is drawing how often each value comes: the same distribution, with memory
+    for the few values that right and wrong can differ by.
+    """
+    values, counts = np.unique(scores, return_counts=True)
+    n = len(scores)
+    means: NDArray[np.float64] = rng.multinomial(n, counts / n, size=RESAMPLES) @ values / n
+    return means
+
+
+def _interval(means: NDArray[np.float64]) -> Interval:
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Difference(float(differences.mean()), Interval(float(low), float(high)))
+    return Interval(float(low), float(high))

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from latentcrdt.evals.confluence.findings import SIGNIFICANT, Finding, Verdict
+from latentcrdt.evals.confluence.finding import Finding, Verdict
 from latentcrdt.evals.statistics import mcnemar, paired_difference
 from latentcrdt.evals.two_models.record import KNOWN, Judgement, Record, Setting
+
+SIGNIFICANT = 0.05
+"""Two-sided probability below which a difference is not put down to chance."""
 
 CLAIMED = {"lerp": 97.2, "slerp": 74.8, "regmean": 69.8}
 """Percent of the judged pairs that the source's latent merges win against merges of weights."""

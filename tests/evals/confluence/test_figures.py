@@ -9,16 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latentcrdt.evals.confluence.gate import Gate, roc
-from latentcrdt.evals.confluence.metrics import (
+from latentcrdt.evals.confluence.regimes import Outcome, Thresholds, outcome_of, sensitivity
+from latentcrdt.evals.confluence.roc import roc
+from latentcrdt.merging.gate.metrics import (
     Metrics,
     Tokens,
     entropy,
     late_value_cosine,
     metrics_of,
 )
-from latentcrdt.evals.confluence.regimes import Outcome, Thresholds, outcome_of, sensitivity
-from latentcrdt.evals.statistics.fisher import fisher
 
 UNIFORM = np.full((2, 8), 1 / 8)
 
@@ -64,8 +63,7 @@ def test_branches_of_the_same_words_are_told_apart_by_what_they_predict() -> Non
 
 def test_the_late_cosine_looks_at_values_of_the_upper_half() -> None:
     one, other = np.ones((1, 2, 4)), -np.ones((1, 2, 4))
-    a = [(one, one)] * 4
-    b = [(one, other), (one, other), (other, one), (other, one)]
+    a, b = [one] * 4, [other, other, one, one]
     assert late_value_cosine(a, b) == pytest.approx(1)
     assert late_value_cosine(a, b[::-1]) == pytest.approx(-1)
 
@@ -106,13 +104,6 @@ def test_wider_borders_make_more_confluence() -> None:
         assert sum(float(str(row[str(o)])) for o in Outcome) == pytest.approx(1)
 
 
-def test_a_gate_refuses_what_washes_out_or_loses_a_branch() -> None:
-    gate = Gate(least_cosine=0.6, most_balance=1.0)
-    assert gate.passes(0.7, -0.5)
-    assert not gate.passes(0.5, 0.0)
-    assert not gate.passes(0.9, -1.5)
-
-
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=30))
 def test_the_area_is_the_chance_that_a_case_has_the_greater_signal(
     entries: list[tuple[int, bool]],
@@ -120,7 +111,7 @@ def test_the_area_is_the_chance_that_a_case_has_the_greater_signal(
     signal, is_case = [float(s) for s, _ in entries], [c for _, c in entries]
     cases = [s for s, c in entries if c]
     others = [s for s, c in entries if not c]
-    curve = roc(signal, is_case)
+    curve = roc(signal, is_case, range(len(entries)))
     if not cases or not others:
         assert curve is None
         return
@@ -128,10 +119,29 @@ def test_the_area_is_the_chance_that_a_case_has_the_greater_signal(
     assert curve is not None
     assert curve.area == pytest.approx(wins / (len(cases) * len(others)))
     assert (curve.false_positive[-1], curve.true_positive[-1]) == (1, 1)
+    points = zip(curve.limits, curve.false_positive, curve.true_positive, strict=True)
+    for limit, false_positive, true_positive in points:
+        assert false_positive == pytest.approx(sum(s > limit for s in others) / len(others))
+        assert true_positive == pytest.approx(sum(s > limit for s in cases) / len(cases))
 
 
-def test_fishers_test_on_the_lady_tasting_tea() -> None:
-    right, wrong = [True] * 3 + [False], [True] + [False] * 3
-    assert fisher(right, wrong) == pytest.approx(34 / 70)
-    assert fisher([True] * 4, [False] * 4) == pytest.approx(2 / 70)
-    assert fisher([True, False], []) == 1
+def test_the_interval_of_an_area_is_as_wide_as_the_clusters_are_few() -> None:
+    rng = np.random.default_rng(2)
+    is_case = [i % 2 == 0 for i in range(200)]
+    signal = [rng.normal(1.0 if case else 0.0) for case in is_case]
+    apart = roc(signal, is_case, range(200))
+    together = roc(signal * 4, is_case * 4, [*range(200)] * 4)
+    as_if_new = roc(signal * 4, is_case * 4, range(800))
+    assert apart is not None
+    assert together is not None
+    assert as_if_new is not None
+    # Hanley and McNeil's (1982) standard error for normal signals, by its closed form.
+    area = apart.area
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = (area * (1 - area) + 99 * (q1 - area**2) + 99 * (q2 - area**2)) / 100**2
+    assert apart.interval.high - apart.interval.low == pytest.approx(
+        2 * 1.96 * math.sqrt(variance), rel=0.15
+    )
+    assert together.interval == apart.interval
+    widths = [c.interval.high - c.interval.low for c in (apart, as_if_new)]
+    assert widths[1] == pytest.approx(widths[0] / 2, rel=0.15)

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, PreTrainedModel
 from latentcrdt.evals.confluence.battery import Pair
 from latentcrdt.evals.confluence.fork import Fork, UnequalBranchesError, fork
 from latentcrdt.evals.confluence.merges import Merges
-from latentcrdt.evals.confluence.probes import next_distributions
+from latentcrdt.evals.confluence.probes import candidate_distributions
 from latentcrdt.merging.search import SEARCHES
 from tests.hf.tiny_models import make_model
 from tests.hf.tiny_tokenizer import make_tokenizer
@@ -47,7 +47,7 @@ def test_a_branch_behind_the_prefix_predicts_what_the_whole_text_does(
     both = forked(model, padding)
     tokenizer = make_tokenizer()
     probe = tokenizer("x", add_special_tokens=False)["input_ids"][0]
-    got = next_distributions(model, both, [both.a, both.b], [probe, probe])
+    got = candidate_distributions(model, both, [both.a, both.b], [probe, probe])
     from latentcrdt.evals.confluence.fork import PADDING
 
     neutral = tokenizer(PADDING.rstrip(), add_special_tokens=False)["input_ids"]
@@ -67,7 +67,7 @@ def test_a_branch_behind_the_prefix_predicts_what_the_whole_text_does(
 
 def test_a_fork_can_be_asked_again(model: PreTrainedModel) -> None:
     both = forked(model)
-    first, second = (next_distributions(model, both, [both.a], [5]) for _ in range(2))
+    first, second = (candidate_distributions(model, both, [both.a], [5]) for _ in range(2))
     assert np.array_equal(first, second)
 
 
@@ -76,9 +76,11 @@ def test_many_candidates_at_once_are_what_each_is_alone(
 ) -> None:
     both = forked(model)
     candidates = [both.a, both.b, both.a]
-    together = next_distributions(model, both, candidates, [5, 7])
+    together = candidate_distributions(model, both, candidates, [5, 7])
     monkeypatch.setattr("latentcrdt.evals.confluence.probes.AT_ONCE", 1)
-    assert np.allclose(together, next_distributions(model, both, candidates, [5, 7]), atol=1e-6)
+    assert np.allclose(
+        together, candidate_distributions(model, both, candidates, [5, 7]), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(

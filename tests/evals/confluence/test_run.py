@@ -7,10 +7,7 @@ from pathlib import Path
 import pytest
 
 from latentcrdt.errors import InvalidRequestError, MalformedError
-from latentcrdt.evals.confluence.findings import Verdict, findings
-from latentcrdt.evals.confluence.merges import Merge
-from latentcrdt.evals.confluence.metrics import Metrics
-from latentcrdt.evals.confluence.record import Record, read_records
+from latentcrdt.evals.confluence.record import read_records
 from latentcrdt.evals.confluence.report import write_report
 from latentcrdt.evals.confluence.run import RECORDS, Confluence
 from latentcrdt.evals.models import LoadedModel
@@ -77,50 +74,3 @@ def test_a_line_that_is_no_record_is_named(tmp_path: Path) -> None:
     path.write_bytes(b'{"pair_id": 1}\n')
     with pytest.raises(MalformedError, match="line 1"):
         list(read_records(path))
-
-
-def record(i: int, padding: int = 0, category: str = "homographs", **balances: float) -> Record:
-    merges = tuple(
-        Merge(name.replace("_", "-").removesuffix("-b"), "b" if name.endswith("_b") else "a", {}, m)
-        for name, balance in balances.items()
-        for m in [Metrics(2.718281828**balance, 1.0, 0.0, 1.0)]
-    )
-    return Record(f"pair-{i}", category, padding, merges=merges)
-
-
-def verdicts(records: list[Record], layers: int = 12) -> dict[str, Verdict]:
-    return {f.claim: f.verdict for f in findings(records, num_layers=layers)}
-
-
-def test_findings_follow_what_was_measured() -> None:
-    better = [record(i, v_only=0.0, uniform_average=3.0, v_only_b=3.0) for i in range(20)]
-    found = verdicts(better)
-    assert found["V-only beats K+V"] is Verdict.REPRODUCED
-    assert found["A-anchored differs from B-anchored"] is Verdict.REPRODUCED
-    assert found["A fixed weight on 12 layers gives no confluence"] is Verdict.REPRODUCED
-    assert found["The longer the shared prefix, the more confluence"] is Verdict.UNTESTABLE
-    worse = [record(i, v_only=3.0, uniform_average=0.0, v_only_b=3.0) for i in range(20)]
-    found = verdicts(worse)
-    assert found["V-only beats K+V"] is Verdict.REFUTED
-    assert found["A-anchored differs from B-anchored"] is Verdict.REFUTED
-    assert found["A fixed weight on 12 layers gives no confluence"] is Verdict.REFUTED
-    same = [record(i, v_only=0.0, uniform_average=0.0) for i in range(20)]
-    assert verdicts(same)["V-only beats K+V"] is Verdict.UNDECIDED
-    assert verdicts(same, layers=30)["A fixed weight on 12 layers gives no confluence"] is (
-        Verdict.UNTESTABLE
-    )
-    assert set(verdicts(same[:3]).values()) == {Verdict.UNTESTABLE}
-
-
-def test_a_longer_prefix_is_compared_on_the_same_pairs() -> None:
-    records = [record(i, v_only=3.0) for i in range(20)]
-    records += [record(i, padding=64, v_only=0.0) for i in range(20)]
-    claim = "The longer the shared prefix, the more confluence"
-    assert verdicts(records)[claim] is Verdict.REPRODUCED
-
-
-def test_categories_are_held_against_what_the_source_says_of_them() -> None:
-    records = [record(i, v_only=3.0, category="homographs") for i in range(20)]
-    records += [record(i + 20, v_only=0.0, category="quantifiers") for i in range(20)]
-    claim = "Categories named as merging are confluent more often than those named as collapsing"
-    assert verdicts(records)[claim] is Verdict.REPRODUCED

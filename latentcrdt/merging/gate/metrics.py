@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latentcrdt.evals.confluence.fork import Rows
 from latentcrdt.merging.sums import cosine
 
 Distributions = NDArray[np.float64]
@@ -94,10 +94,13 @@ def entropy(distributions: Distributions) -> float:
     return float(-(distributions * np.log(positive)).sum(axis=-1).mean())
 
 
-def late_value_cosine(a: Rows, b: Rows) -> float:
-    """Return the mean cosine of the branches' values, row by row, in the upper half of layers."""
+def late_value_cosine(a: Sequence[NDArray[np.float64]], b: Sequence[NDArray[np.float64]]) -> float:
+    """Return the mean cosine of two branches' values, row by row, in the upper half of layers.
+
+    ``a``, ``b``: the values ``[H, T, D]`` of each layer.
+    """
     late = range(len(a) // 2, len(a))
-    return float(np.mean([cosine(a[i][1], b[i][1], -1).mean() for i in late]))
+    return float(np.mean([cosine(a[i], b[i], -1).mean() for i in late]))
 
 
 def _mass(distributions: Distributions, tokens: tuple[int, ...]) -> float:
