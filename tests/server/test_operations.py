@@ -197,7 +197,7 @@ def test_the_api_describes_its_binary_bodies_and_problems(http: httpx2.Client) -
     assert fetched["206"]["content"]["application/vnd.latentcrdt.fragment"]["schema"] == binary
     rendered = document["paths"]["/v1/states/{state}/render"]["get"]
     names = {p["name"] for p in rendered["parameters"]}
-    assert names == {"state", "layout", "stride", "order", "class", "layers"}
+    assert names == {"state", "layout", "stride", "order", "class", "layers", "merge"}
     problem = {"$ref": "#/components/schemas/ProblemDocument"}
     for path, operations in document["paths"].items():
         for operation in operations.values():
