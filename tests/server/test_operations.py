@@ -288,8 +288,9 @@ def test_a_refused_push_is_not_invited_to_send(guarded: ServerProcess) -> None:
 
 
 def test_many_idle_connections_cost_little(server: ServerProcess) -> None:
+    wires = [Wire(server)]  # up first: a server that still starts grows by itself
     before = memory_bytes(server.pid)
-    wires = [Wire(server) for _ in range(100)]
+    wires += [Wire(server) for _ in range(99)]
     for wire in wires:
         wire.send(b"GET /healthz HTTP/1.1\r\n")
     assert memory_bytes(server.pid) - before < 16 * 2**20
