@@ -34,10 +34,10 @@ def test_a_fragment_of_200_megabytes_passes_through_two_servers_in_bounded_memor
                 small = make_large(1, 500)
                 push(http, "warm", small)
                 http.get(f"/v1/fragments/{small.fragment_id}")
-        with PeakMemory(taking.pid) as peak, httpx2.Client(base_url=taking.url, timeout=60) as http:
+        with PeakMemory(taking) as peak, httpx2.Client(base_url=taking.url, timeout=60) as http:
             assert push(http, "large", body).status_code == 201
         assert peak.growth_bytes < ALLOWED_GROWTH
-        with PeakMemory(giving.pid) as peak, Wire(giving) as wire:
+        with PeakMemory(giving) as peak, Wire(giving) as wire:
             wire.request("GET", f"/v1/fragments/{fragment.fragment_id}")
             answer = wire.answer()
             assert answer.status == 200

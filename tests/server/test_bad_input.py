@@ -105,7 +105,7 @@ def test_absurd_sizes_take_no_memory(
     server: ServerProcess, http: httpx2.Client, state: str, fresh: FreshFragment
 ) -> None:
     push(http, state, forgeries.with_absurd_sizes(fresh()))
-    with PeakMemory(server.pid) as peak:
+    with PeakMemory(server) as peak:
         for name in ("absurd sizes", "absurd header length"):
             for _ in range(20):
                 assert push(http, state, FORGERIES[name][0](fresh())).status_code == 413
@@ -311,7 +311,7 @@ CHUNKED_POST = b"POST /v1/fragments/missing HTTP/1.1\r\nTransfer-Encoding: chunk
     ids=["url", "header", "trailer", "chunk extension"],
 )
 def test_a_head_without_end_is_cut_and_takes_no_memory(server: ServerProcess, start: bytes) -> None:
-    with PeakMemory(server.pid) as peak, Wire(server) as wire:
+    with PeakMemory(server) as peak, Wire(server) as wire:
         wire.send(start)
         with pytest.raises(OSError, match=r"reset|Broken pipe"):
             wire.flood(b"a" * 65_536)

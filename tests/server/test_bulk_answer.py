@@ -184,7 +184,7 @@ def test_a_slow_reader_gets_a_render_whole_and_the_server_holds_none_of_it(
     with httpx2.Client(base_url=holder.url) as http:
         expected = http.get(RENDER).content
     pause = threading.Event()
-    with PeakMemory(holder.pid) as peak, Wire(holder) as wire:
+    with PeakMemory(holder) as peak, Wire(holder) as wire:
         wire.request("GET", RENDER)
         wire.read_until(b"\r\n\r\n")
         got = b""

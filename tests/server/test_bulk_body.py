@@ -144,7 +144,7 @@ def test_connections_that_rest_hold_no_memory(brisk: ServerProcess) -> None:
     fragment = make_long(111)
     sent = head(fragment) + fragment.to_bytes()
     wires = [Wire(brisk) for _ in range(24)]
-    with ExitStack() as opened, PeakMemory(brisk.pid) as peak:
+    with ExitStack() as opened, PeakMemory(brisk) as peak:
         for wire in wires:
             opened.enter_context(wire)
             wire.send(sent)

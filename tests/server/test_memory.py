@@ -47,7 +47,7 @@ def test_a_fragment_of_200_megabytes_is_taken_and_given_in_bounded_memory(
     fragment = make_large(3, 20_000)
     body = fragment.to_bytes()
     assert len(body) > 200_000_000
-    with PeakMemory(large_server.pid) as peak, Wire(large_server) as wire:
+    with PeakMemory(large_server) as peak, Wire(large_server) as wire:
         wire.request(
             "POST",
             "/v1/states/large/fragments",
@@ -57,7 +57,7 @@ def test_a_fragment_of_200_megabytes_is_taken_and_given_in_bounded_memory(
         wire.send(body)
         assert wire.answer().status == 201
     assert peak.growth_bytes < ALLOWED_GROWTH
-    with PeakMemory(large_server.pid) as peak, Wire(large_server) as wire:
+    with PeakMemory(large_server) as peak, Wire(large_server) as wire:
         wire.request("GET", f"/v1/fragments/{fragment.fragment_id}")
         assert wire.answer().body == body
     assert peak.growth_bytes < ALLOWED_GROWTH
@@ -105,7 +105,7 @@ def test_branches_of_100_megabytes_are_merged_in_bounded_memory(
         for fragment in (make_large(6, 10_000), make_large(7, 10_000)):
             push(http, "fork", fragment)
         http.get("/v1/states/warm/render", params={"merge": "v-only"})
-        with PeakMemory(large_server.pid) as peak:
+        with PeakMemory(large_server) as peak:
             head = http.head("/v1/states/fork/render", params={"merge": "v-only"})
         assert int(head.headers["content-length"]) > 100_000_000
     assert peak.growth_bytes < ALLOWED_GROWTH

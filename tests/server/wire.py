@@ -143,11 +143,12 @@ def wait_until(holds: Callable[[], bool], within_s: float = 20) -> None:
 
 
 class PeakMemory:
-    """Samples a process's RssAnon from another thread; ``growth_bytes`` is its highest rise."""
+    """Samples a server's RssAnon from another thread; ``growth_bytes`` is its highest rise."""
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._before = memory_bytes(pid)
+    def __init__(self, server: ServerProcess) -> None:
+        assert server.url  # up first: a server that still starts grows by itself
+        self._pid = server.pid
+        self._before = memory_bytes(self._pid)
         self._highest = self._before
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._sample)
