@@ -108,7 +108,9 @@ class Summary:
 def summarise(run: Path) -> Summary:
     """Return the summary of a run, finished or not."""
     manifest = read_manifest(run)
-    records = {record.setting: record for record in read_records(run / RECORDS)}
+    # By layer: a run may be asked for its layers in any order, and a line joins neighbours.
+    ordered = sorted(read_records(run / RECORDS), key=lambda record: record.setting.layer)
+    records = {record.setting: record for record in ordered}
     judgements = list(read_judgements(run / JUDGEMENTS))
     settings = manifest["settings"]
     return Summary(

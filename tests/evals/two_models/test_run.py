@@ -18,6 +18,7 @@ from latentcrdt.evals.two_models.observe import encode
 from latentcrdt.evals.two_models.record import BASE, KNOWN, TUNED, Setting, read_records
 from latentcrdt.evals.two_models.report import write_report
 from latentcrdt.evals.two_models.run import JUDGEMENTS, RECORDS, TwoModels, swept_layers
+from latentcrdt.evals.two_models.summary import summarise
 from latentcrdt.merging.models import latent_merge
 
 RUN = TwoModels(
@@ -26,7 +27,7 @@ RUN = TwoModels(
     ("partitioned",),
     count=1,
     num_shards=3,
-    layers=(2, 3),
+    layers=(3, 2),
     operators=("lerp", "slerp"),
     alphas=(0.5,),
     judges={"answers": by_answer},
@@ -66,8 +67,15 @@ def test_a_run_that_was_stopped_goes_on_and_ends_as_one_that_was_not(finished, t
 def test_every_way_is_there_once(finished):
     settings = [record.setting for record in read_records(finished / RECORDS)]
     expected = [BASE, TUNED, *(Setting("weights", -1, o, 0.5) for o in ("lerp", "slerp"))]
-    expected += [Setting("latent", n, o, 0.5) for n in (2, 3) for o in ("lerp", "slerp")]
+    expected += [Setting("latent", n, o, 0.5) for n in (3, 2) for o in ("lerp", "slerp")]
     assert settings == expected
+
+
+def test_a_summary_has_the_layers_in_order_though_they_were_asked_for_in_another(finished):
+    """A plot's line joins neighbours: that of layers 24, 29 and 14 once went back and forth."""
+    layers = [row.setting.layer for row in summarise(finished).ways]
+    assert layers == sorted(layers)
+    assert {2, 3} <= set(layers)
 
 
 def test_another_run_is_not_mixed_in(finished):
@@ -97,7 +105,8 @@ def test_losses_are_those_of_the_model_asked_directly(finished):
     case = lab.cases[0]
     text = encode(case, lab.base.tokenizer)
     ids = torch.tensor([text.token_ids])
-    with torch.no_grad(), latent_merge(lab.base.model, lab.tuned.model, layer=2, alpha=0.5):
+    layer = record.setting.layer
+    with torch.no_grad(), latent_merge(lab.base.model, lab.tuned.model, layer=layer, alpha=0.5):
         logits = lab.base.model(ids).logits[0]
     nll = -logits.log_softmax(-1)[:-1].gather(1, ids[0, 1:, None])[:, 0]
     expected = float(nll[-text.num_answer :].mean())
