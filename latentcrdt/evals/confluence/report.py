@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from latentcrdt.client.atomic_file import replacing
 from latentcrdt.evals.confluence.calibration import Calibration, Share
 from latentcrdt.evals.confluence.plots import draw
 from latentcrdt.evals.confluence.record import read_records
@@ -17,21 +15,14 @@ from latentcrdt.evals.confluence.run import RECORDS
 from latentcrdt.evals.confluence.signals import SHOWN
 from latentcrdt.evals.confluence.summary import CategoryRow, Row, Summary, summarise
 from latentcrdt.evals.report.table import accuracy, plain, table
+from latentcrdt.evals.report.write_files import write_summary
 
 
 def write_report(run: Path, out: Path) -> Summary:
     """Write the report of a run, finished or not, and return its summary."""
     summary = summarise(run)
     plots = draw(summary, list(read_records(run / RECORDS)))
-    contents = {
-        "report.json": json.dumps(asdict(summary), indent=1, ensure_ascii=False).encode() + b"\n",
-        "report.md": "\n".join(page(summary, list(plots))).encode() + b"\n",
-        **plots,
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    for name, content in contents.items():
-        with replacing(out / name) as file:
-            file.write(content)
+    write_summary(out, summary, page(summary, list(plots)), plots)
     return summary
 
 

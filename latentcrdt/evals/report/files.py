@@ -7,9 +7,9 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from latentcrdt.client.atomic_file import replacing
 from latentcrdt.evals.report.markdown import markdown
 from latentcrdt.evals.report.summary import Summary
+from latentcrdt.evals.report.write_files import write_files
 
 
 def write_report(summary: Summary, directory: Path) -> list[Path]:
@@ -17,7 +17,6 @@ def write_report(summary: Summary, directory: Path) -> list[Path]:
 
     Without matplotlib (extra ``eval``) the plots are left out, and the page does not show them.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     plots: dict[str, bytes] = {}
     if importlib.util.find_spec("matplotlib") is not None:
         from latentcrdt.evals.report.plots import draw  # noqa: PLC0415  # needs the extra
@@ -29,9 +28,7 @@ def write_report(summary: Summary, directory: Path) -> list[Path]:
         "report.md": f"{markdown(summary)}\n{images}".encode(),
         **plots,
     }
-    for name, content in contents.items():
-        with replacing(directory / name) as file:
-            file.write(content)
+    write_files(directory, contents)
     return [directory / name for name in contents]
 
 

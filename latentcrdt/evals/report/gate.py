@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from latentcrdt.client.atomic_file import replacing
 from latentcrdt.evals.gate import GateReport
 from latentcrdt.evals.report.table import accuracy, percent, plain, table
+from latentcrdt.evals.report.write_files import write_files
 
 
 def write_gate_report(report: GateReport, directory: Path) -> None:
     """Write the report's files."""
-    directory.mkdir(parents=True, exist_ok=True)
     contents = {"gate.json": json.dumps(asdict(report), indent=1).encode() + b"\n"}
     page = "\n".join(gate_markdown(report))
     if importlib.util.find_spec("matplotlib") is not None:
@@ -24,9 +23,7 @@ def write_gate_report(report: GateReport, directory: Path) -> None:
         contents["gate.svg"] = draw_gate(report)
         page += "\n\n![Reliability, and accuracy against cost](gate.svg)"
     contents["gate.md"] = f"{page}\n".encode()
-    for name, content in contents.items():
-        with replacing(directory / name) as file:
-            file.write(content)
+    write_files(directory, contents)
 
 
 def gate_markdown(report: GateReport) -> Iterator[str]:

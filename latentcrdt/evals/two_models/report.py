@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from latentcrdt.client.atomic_file import replacing
 from latentcrdt.evals.report.table import accuracy, percent, plain, table
+from latentcrdt.evals.report.write_files import write_summary
 from latentcrdt.evals.two_models.plots import draw
 from latentcrdt.evals.two_models.record import read_records
 from latentcrdt.evals.two_models.run import RECORDS
@@ -21,15 +19,7 @@ def write_report(run: Path, out: Path) -> Summary:
     """Write the report of a run, finished or not, and return its summary."""
     summary = summarise(run)
     plots = draw(summary, list(read_records(run / RECORDS)))
-    contents = {
-        "report.json": json.dumps(asdict(summary), indent=1, ensure_ascii=False).encode() + b"\n",
-        "report.md": "\n".join(page(summary, list(plots))).encode() + b"\n",
-        **plots,
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    for name, content in contents.items():
-        with replacing(out / name) as file:
-            file.write(content)
+    write_summary(out, summary, page(summary, list(plots)), plots)
     return summary
 
 
