@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from statistics import mean
 
 from latentcrdt.evals.confluence.battery import battery
-from latentcrdt.evals.confluence.finding import FEW, Finding, Judged, by_pair, decided, untestable
+from latentcrdt.evals.confluence.judged import FEW, Judged, by_pair
 from latentcrdt.evals.confluence.record import Record
 from latentcrdt.evals.confluence.regimes import Outcome
 from latentcrdt.evals.confluence.signals import SHOWN
+from latentcrdt.evals.report.finding import Finding, decided, untestable
 from latentcrdt.evals.report.table import percent, points
 from latentcrdt.evals.statistics import group_difference
 

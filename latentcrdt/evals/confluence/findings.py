@@ -7,18 +7,11 @@ from functools import partial
 from statistics import mean
 
 from latentcrdt.evals.confluence.category_findings import category_findings
-from latentcrdt.evals.confluence.finding import (
-    FEW,
-    Finding,
-    Judged,
-    Verdict,
-    by_pair,
-    decided,
-    untestable,
-)
+from latentcrdt.evals.confluence.judged import FEW, Judged, by_pair
 from latentcrdt.evals.confluence.record import Record
 from latentcrdt.evals.confluence.regimes import Outcome, Thresholds, outcome_of
 from latentcrdt.evals.confluence.signal_findings import signal_findings
+from latentcrdt.evals.report.finding import Finding, Verdict, decided, untestable
 from latentcrdt.evals.report.table import percent, points
 from latentcrdt.evals.statistics import paired_difference
 

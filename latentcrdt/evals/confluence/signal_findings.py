@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import mean
 
-from latentcrdt.evals.confluence.finding import FEW, Finding, Judged, by_pair, decided, untestable
+from latentcrdt.evals.confluence.judged import FEW, Judged, by_pair
 from latentcrdt.evals.confluence.record import Record
 from latentcrdt.evals.confluence.regimes import Outcome
 from latentcrdt.evals.confluence.signals import SHOWN, SIGNALS, Signal, examples_of
+from latentcrdt.evals.report.finding import Finding, decided, untestable
 from latentcrdt.evals.statistics import paired_difference
 
 ENTROPY = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from latentcrdt.evals.confluence.finding import Judged
+from latentcrdt.evals.confluence.judged import Judged
 from latentcrdt.evals.confluence.record import Record
 from latentcrdt.evals.confluence.regimes import Outcome
 from latentcrdt.evals.confluence.roc import ROC, roc

@@ -12,8 +12,8 @@ from typing import Any
 from latentcrdt.evals.confluence.battery import Category, battery
 from latentcrdt.evals.confluence.calibration import Calibration, calibrate
 from latentcrdt.evals.confluence.category_findings import SAID, of_categories
-from latentcrdt.evals.confluence.finding import Finding, Judged
 from latentcrdt.evals.confluence.findings import findings
+from latentcrdt.evals.confluence.judged import Judged
 from latentcrdt.evals.confluence.record import Record, read_records
 from latentcrdt.evals.confluence.regimes import (
     GRID,
@@ -25,6 +25,7 @@ from latentcrdt.evals.confluence.regimes import (
 from latentcrdt.evals.confluence.run import RECORDS
 from latentcrdt.evals.confluence.signals import SHOWN, examples_elsewhere, examples_of
 from latentcrdt.evals.manifest import read_manifest
+from latentcrdt.evals.report.finding import Finding
 from latentcrdt.merging.gate.metrics import Metrics
 
 ALONE = ("branch A alone", "branch B alone")

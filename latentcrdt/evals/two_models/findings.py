@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from latentcrdt.evals.confluence.finding import Finding, Verdict
+from latentcrdt.evals.report.finding import Finding, Verdict, untestable
 from latentcrdt.evals.statistics import mcnemar, paired_difference
 from latentcrdt.evals.two_models.record import KNOWN, Judgement, Record, Setting
 
@@ -109,7 +109,7 @@ def _less_loss(claim: str, better: Sequence[Record], worse: Sequence[Record]) ->
     """Return whether right answers are likelier in one group of settings than in another."""
     groups = (better, worse)
     if not all(groups):
-        return Finding(claim, Verdict.UNTESTABLE, "no such settings in this run")
+        return untestable(claim, "no such settings in this run")
     ids = list(groups[0][0].losses)
     first, second = ([fmean(r.losses[i] for r in group) for i in ids] for group in groups)
     difference, (low, high) = paired_difference(first, second)

@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from latentcrdt.evals.confluence.finding import Finding
 from latentcrdt.evals.manifest import read_manifest
+from latentcrdt.evals.report.finding import Finding
 from latentcrdt.evals.statistics import Difference, Interval, paired_difference, wilson
 from latentcrdt.evals.two_models.findings import findings
 from latentcrdt.evals.two_models.record import (

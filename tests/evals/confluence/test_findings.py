@@ -9,13 +9,14 @@ from functools import partial
 import pytest
 
 from latentcrdt.evals.confluence.calibration import Calibration, Share, calibrate
-from latentcrdt.evals.confluence.finding import Judged, Verdict, by_pair
 from latentcrdt.evals.confluence.findings import findings
+from latentcrdt.evals.confluence.judged import Judged, by_pair
 from latentcrdt.evals.confluence.merges import Merge
 from latentcrdt.evals.confluence.record import Record
 from latentcrdt.evals.confluence.regimes import Outcome, Thresholds
 from latentcrdt.evals.confluence.signals import Example, examples_elsewhere, examples_of
 from latentcrdt.evals.confluence.summary import held_findings
+from latentcrdt.evals.report.finding import Verdict
 from latentcrdt.merging.gate import Gate, Trial
 from latentcrdt.merging.gate.metrics import Metrics
 

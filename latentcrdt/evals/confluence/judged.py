@@ -1,51 +1,16 @@
-"""A finding of the source, and what a run says of it."""
+"""Measured records as the findings of the source judge them: by regimes, and pair by pair."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from statistics import mean
 
 from latentcrdt.evals.confluence.record import Record
 from latentcrdt.evals.confluence.regimes import Outcome, Thresholds, outcome_of
-from latentcrdt.evals.statistics import Interval
 
 FEW = 10
 """Pairs below which nothing is said."""
-
-
-class Verdict(StrEnum):
-    """What a run says of a finding."""
-
-    REPRODUCED = "reproduced"
-    REFUTED = "refuted"
-    UNDECIDED = "no significant difference"
-    UNTESTABLE = "untestable here"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One finding of FACTS section 6."""
-
-    claim: str
-    verdict: Verdict
-    evidence: str
-
-
-def untestable(claim: str, reason: str) -> Finding:
-    """Return that a run cannot say."""
-    return Finding(claim, Verdict.UNTESTABLE, reason)
-
-
-def decided(claim: str, interval: Interval, evidence: str, *, than: float = 0.0) -> Finding:
-    """Return that a quantity is above what the claim denies, below it, or neither for sure."""
-    verdict = Verdict.UNDECIDED
-    if interval.low > than:
-        verdict = Verdict.REPRODUCED
-    elif interval.high < than:
-        verdict = Verdict.REFUTED
-    return Finding(claim, verdict, evidence)
 
 
 @dataclass(frozen=True, slots=True)
