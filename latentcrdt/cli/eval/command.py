@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from latentcrdt.cli.eval.confluence import confluence, print_report
+from latentcrdt.cli.eval import confluence, two_models
 from latentcrdt.cli.eval.diff import print_diff
 from latentcrdt.cli.eval.options import (
     AgentsOption,
@@ -24,7 +24,6 @@ from latentcrdt.cli.eval.options import (
     numbers,
     words,
 )
-from latentcrdt.cli.eval.two_models import two_models
 from latentcrdt.cli.options import JsonOption
 from latentcrdt.cli.output import console, print_json
 from latentcrdt.cli.progress import counting
@@ -35,8 +34,8 @@ if TYPE_CHECKING:
 
 BUDGETS = "0,5,10,20,40,80"
 METHODS = "canonical,bag,single,text-merge,hand-off,no-cache,packllm-sim,packllm-opt"
-CONFLUENCE = "confluence"
-"""The benchmark, in the settings of its runs, whose records are not answers."""
+OWN_REPORTS = {"confluence": confluence.print_report, "two-models": two_models.print_report}
+"""By benchmark, as the settings of a run name it: those whose records are not answers."""
 
 PLAIN_REGIME = "all-hidden-alone"
 
@@ -45,8 +44,8 @@ RunArgument = Annotated[
 ]
 
 evals = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
-evals.command()(confluence)
-evals.command()(two_models)
+evals.command()(confluence.confluence)
+evals.command()(two_models.two_models)
 
 
 @evals.callback()
@@ -192,8 +191,9 @@ def report(
     """Write the report of a run of any benchmark, finished or not."""
     from latentcrdt.evals.manifest import read_manifest  # noqa: PLC0415  # see above
 
-    if read_manifest(run)["settings"].get("benchmark") == CONFLUENCE:
-        print_report(run, out or run, as_json=as_json)
+    own = OWN_REPORTS.get(read_manifest(run)["settings"].get("benchmark"))
+    if own is not None:
+        own(run, out or run, as_json=as_json)
         return
     from latentcrdt.evals.report.files import write_report  # noqa: PLC0415
     from latentcrdt.evals.report.summarise import summarise  # noqa: PLC0415

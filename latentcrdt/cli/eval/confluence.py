@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
+from latentcrdt.cli.eval.findings import show_findings
 from latentcrdt.cli.eval.options import ModelOption, OutOption, numbers, words
 from latentcrdt.cli.options import JsonOption
-from latentcrdt.cli.output import console, print_json
 from latentcrdt.cli.progress import counting
 
 SEARCHES = "weight-search,late-v-slerp-search,head-gated-v-search"
@@ -62,11 +59,4 @@ def print_report(run: Path, out: Path, *, as_json: bool) -> None:
     from latentcrdt.evals.confluence.report import write_report  # noqa: PLC0415  # see command.py
 
     summary = write_report(run, out)
-    if as_json:
-        print_json(asdict(summary))
-        return
-    table = Table("finding", "verdict", "evidence", box=None, pad_edge=False)
-    for finding in (held.finding for held in summary.findings):
-        table.add_row(finding.claim, str(finding.verdict), escape(finding.evidence))
-    console().print(table)
-    console().print(f"report: {out / 'report.md'}", markup=False, soft_wrap=True)
+    show_findings(summary, (held.finding for held in summary.findings), out, as_json=as_json)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
+from latentcrdt.cli.eval.findings import show_findings
 from latentcrdt.cli.eval.options import OutOption, decimals, numbers, words
-from latentcrdt.cli.output import console
+from latentcrdt.cli.options import JsonOption
 from latentcrdt.cli.progress import counting
 
 if TYPE_CHECKING:
@@ -64,13 +65,13 @@ def two_models(
             help="`answers` (the right one wins), or models by name or folder.",
         ),
     ] = ANSWERS,
+    as_json: JsonOption = False,
 ) -> None:
     """Merge two models' hidden states at every swept layer, and their weights, and compare.
 
     Records and the report, with plots, go to the directory; a run that was stopped goes on.
     """
-    from latentcrdt.evals.two_models.report import write_report  # noqa: PLC0415  # see command.py
-    from latentcrdt.evals.two_models.run import TwoModels  # noqa: PLC0415
+    from latentcrdt.evals.two_models.run import TwoModels  # noqa: PLC0415  # see command.py
 
     run = TwoModels(
         base,
@@ -85,12 +86,15 @@ def two_models(
     )
     with counting("settings") as on_progress:
         run.run(out, on_progress=on_progress)
-    summary = write_report(out, out)
-    table = Table("finding", "verdict", "evidence", box=None, pad_edge=False)
-    for finding in summary.findings:
-        table.add_row(finding.claim, str(finding.verdict), finding.evidence)
-    console().print(table)
-    console().print(f"report: {out / 'report.md'}", markup=False, soft_wrap=True)
+    print_report(out, out, as_json=as_json)
+
+
+def print_report(run: Path, out: Path, *, as_json: bool) -> None:
+    """Write the report of a run, finished or not, and show its findings."""
+    from latentcrdt.evals.two_models.report import write_report  # noqa: PLC0415  # see command.py
+
+    summary = write_report(run, out)
+    show_findings(summary, summary.findings, out, as_json=as_json)
 
 
 def _judge(name: str) -> Judge:

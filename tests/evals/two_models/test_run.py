@@ -153,6 +153,17 @@ def test_the_command_writes_the_report(tmp_path):
     assert (tmp_path / "report.md").is_file()
 
 
+def test_eval_report_writes_the_same_report_again(finished, tmp_path):
+    """It once took every run for one of answers, but those of confluence."""
+    write_report(finished, tmp_path / "expected")
+    words = ["eval", "report", str(finished), "--out", str(tmp_path / "again"), "--json"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    written = (tmp_path / "again" / "report.json").read_bytes()
+    assert written == (tmp_path / "expected" / "report.json").read_bytes()
+    assert json.loads(result.output) == json.loads(written)
+
+
 def test_a_line_that_is_no_record_is_named(tmp_path):
     (tmp_path / RECORDS).write_bytes(b'{"setting": 1}\n')
     with pytest.raises(MalformedError, match="line 1"):
