@@ -96,7 +96,7 @@ class Turner:
         else:
             unturned = source.narrow(-1, 0, self._rotary_dim)
             rotary.copy_(torch.where(self._still, unturned, self._turned.to(stored).view(integer)))
-        if self._rotary_dim < into.shape[-1]:
+        if self._rotary_dim < into.shape[-1] and into.data_ptr() != source.data_ptr():
             into[..., self._rotary_dim :] = source[..., self._rotary_dim :]
 
     def _may_be_tiny(self, bits: torch.Tensor) -> bool:
