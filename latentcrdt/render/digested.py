@@ -6,8 +6,6 @@ from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-import numpy as np
-
 from latentcrdt.core.encoding import Hasher
 from latentcrdt.core.ids import Digest, FragmentId
 from latentcrdt.core.plan import RowRun
@@ -44,7 +42,7 @@ class SectionDigests:
     def __init__(self, section: Rows, runs: Iterable[int]) -> None:
         self._section = section
         head_bytes = section.num_heads * section.row_bytes
-        num_rows = np.diff(section.bounds).tolist()
+        num_rows = section.run_rows.tolist()
         self._open = {run: _RunHash(num_rows[run] * head_bytes) for run in runs}
         self._finished: list[tuple[int, Digest]] = []
 

@@ -29,6 +29,9 @@ from latentcrdt.render.tables import (
 BLOCK_DELTAS = 128
 """Deltas computed at a time, so that what is written next is still in cache."""
 
+MOST_REMEMBERED = 4096
+"""Deltas of one set of tables that is kept: 4 MB of heads of 128 dimensions in float64."""
+
 TURN_BITS = 96
 """Fractional bits of a frequency in turns: a delta's 31 leave 64 exact ones, less one unit."""
 
@@ -69,8 +72,17 @@ class RotationTables:
 def rotation_tables(
     rope: RopeDescriptor, deltas: NDArray[np.int64], dtype: Dtype
 ) -> RotationTables:
-    """Return the tables of deltas ``[n]`` in tokens, none of them 0."""
+    """Return the tables of deltas ``[n]`` in tokens, none of them 0.
+
+    Those of a few thousand are remembered: a render that is fetched in ranges asks for each again.
+    """
     assert deltas.all(), "delta 0 copies bytes; arithmetic would change -0.0"
+    make = _remembered if len(deltas) <= MOST_REMEMBERED else _tables
+    return make(rope, deltas.astype(np.int64).tobytes(), dtype)
+
+
+def _tables(rope: RopeDescriptor, packed_deltas: bytes, dtype: Dtype) -> RotationTables:
+    deltas = np.frombuffer(packed_deltas, np.int64)
     shape = len(deltas), rope.rotary_dim // 2
     cos, sin = np.empty(shape, REAL[dtype]), np.empty(shape, REAL[dtype])
     for first in range(0, len(deltas), BLOCK_DELTAS):
@@ -79,6 +91,9 @@ def rotation_tables(
     for array in (cos, sin):
         array.setflags(write=False)
     return RotationTables(rope, cos, sin, turning_pairs(rope))
+
+
+_remembered = lru_cache(maxsize=8)(_tables)
 
 
 def _block(

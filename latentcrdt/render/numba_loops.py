@@ -16,6 +16,7 @@ the number of lanes.
 from __future__ import annotations
 
 import numpy as np
+from llvmlite import ir
 from numba import carray, float32, float64, int32, njit, types, uint16, uint32, uint64
 from numba.extending import intrinsic
 
@@ -25,6 +26,10 @@ from latentcrdt.render.bits import SMALLEST_KEY
 FLUSH_BF16 = SMALLEST_KEY[Dtype.BF16] - 1
 FLUSH_F32 = SMALLEST_KEY[Dtype.F32] - 1
 """Less one, as in `bits.flush`: 0 wraps round to the largest integer and is never flushed."""
+
+CACHE_LINE = 64
+PREFETCHED_LINES = 16
+"""Of the next run: a processor finds the rest by itself, once it has seen where the run goes on."""
 
 inline = njit(inline="always")
 
@@ -111,6 +116,39 @@ def _at(_, address, like):
     return signature, generate
 
 
+@intrinsic
+def _prefetch_line(_, address):
+    """Ask for the cache line at an address; one that cannot be read is harmless."""
+
+    def generate(context, builder, _, arguments):
+        pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        hint = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [pointer], hint)
+        read, most_local, data = number(0), number(3), number(1)
+        line = builder.inttoptr(arguments[0], pointer)
+        builder.call(prefetch, [line, read, most_local, data])
+        return context.get_dummy_value()
+
+    return types.void(address), generate
+
+
+@inline
+def _prefetch(addresses, strides, run, head):
+    """Ask for the first rows of a run: small ones lie in many places, each slow to find."""
+    if run < len(addresses):
+        address = addresses[run] + uint64(head * strides[run])
+        for line in range(PREFETCHED_LINES):
+            _prefetch_line(address + uint64(line * CACHE_LINE))
+
+
+@inline
+def _copy(source, target, first, stop):
+    """Copy the elements ``first`` to ``stop`` of every row."""
+    for t in range(source.shape[0]):
+        for d in range(first, stop):
+            target[t, d] = source[t, d]
+
+
 @inline
 def _write(turn, widen, narrow, zero, section, into, heads, rows):
     """Write the rows of every run of a part of a section, head by head."""
@@ -121,24 +159,22 @@ def _write(turn, widen, narrow, zero, section, into, heads, rows):
         start, stop = max(bounds[run], rows[0]), min(bounds[run + 1], rows[1])
         if start >= stop:
             break
+        _prefetch(addresses, strides, run + 1, heads[0])
         shape = (stop - start, dim)
         skipped, written = (start - bounds[run]) * row_bytes, (start - rows[0]) * row_bytes
         row = table_rows[run]
         for head in range(heads[0], heads[1]):
             there = addresses[run] + uint64(head * strides[run] + skipped)
             here = address + uint64((head - heads[0]) * stride + written)
-            source, target = carray(_at(there, zero), shape), carray(_at(here, zero), shape)
             if row < 0:
-                for t in range(shape[0]):
-                    for d in range(dim):
-                        target[t, d] = source[t, d]
+                whole = (1, shape[0] * dim)
+                _copy(carray(_at(there, zero), whole), carray(_at(here, zero), whole), 0, whole[1])
                 continue
+            source, target = carray(_at(there, zero), shape), carray(_at(here, zero), shape)
             turn(widen, narrow, source, target, cos[row], sin[row])
-            for t in range(shape[0]):
-                for d in range(rotary_dim, dim):
-                    target[t, d] = source[t, d]
-                for d in still:
-                    target[t, d] = source[t, d]
+            _copy(source, target, rotary_dim, dim)
+            for d in still:
+                _copy(source, target, d, d + 1)
 
 
 # One function for each dtype and style, at module level: numba's cache on disk tells closures apart

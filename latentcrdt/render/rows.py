@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentcrdt.core.geometry import Dtype
+from latentcrdt.core.ids import FragmentId
 from latentcrdt.render.bits import UNSIGNED
 from latentcrdt.render.many_tables import RotationTables
 from latentcrdt.render.tables import Bits, RotationTable
@@ -27,18 +28,25 @@ class Buffers:
     """Memory that rows are taken from. It stays where it is while this value exists."""
 
     views: tuple[NDArray[np.uint8], ...]
+    fragment_ids: tuple[FragmentId, ...]
+    """Of the fragments whose bodies the first buffers are; an earlier render comes last."""
     addresses: NDArray[np.uint64]
     """``[buffers]``, of each one's first byte."""
     sizes: NDArray[np.int64]
     """``[buffers]``, in bytes."""
 
     @classmethod
-    def of(cls, views: Sequence[memoryview]) -> Buffers:
+    def of(cls, views: Sequence[memoryview], fragment_ids: tuple[FragmentId, ...]) -> Buffers:
         """Return the buffers that these views show, each contiguous."""
         bytewise = [np.frombuffer(view, dtype=np.uint8) for view in views]
         addresses = [array.__array_interface__["data"][0] for array in bytewise]
         sizes = [array.size for array in bytewise]
-        return cls(tuple(bytewise), np.array(addresses, np.uint64), np.array(sizes, np.int64))
+        return cls(
+            tuple(bytewise),
+            fragment_ids,
+            np.array(addresses, np.uint64),
+            np.array(sizes, np.int64),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +80,12 @@ class Rows:
         return int(self.bounds[-1])
 
     @property
+    def run_rows(self) -> NDArray[np.int64]:
+        """Rows of each run, ``[runs]``."""
+        rows: NDArray[np.int64] = self.bounds[1:] - self.bounds[:-1]
+        return rows
+
+    @property
     def row_bytes(self) -> int:
         """Bytes of one head at one token."""
         return self.dim * self.dtype.itemsize
@@ -79,7 +93,7 @@ class Rows:
     @property
     def ends(self) -> NDArray[np.int64]:
         """Where each run ends in its buffer, ``[runs]``."""
-        run_bytes = np.diff(self.bounds) * self.row_bytes
+        run_bytes = self.run_rows * self.row_bytes
         ends: NDArray[np.int64] = self.offsets + (self.num_heads - 1) * self.head_bytes + run_bytes
         return ends
 
@@ -136,6 +150,10 @@ class Rows:
             bits = np.ndarray(shape, element, views[source], offset, strides)
             yield run, bits, into[:, start:stop]
 
+    def whole_run(self, run: int) -> Bits:
+        """Return all of a run ``[H, rows, D]``, as it lies."""
+        return self.bits(run, range(self.num_heads), range(int(self.run_rows[run])))
+
     def first_run(self, row: int) -> int:
         """Return the run that a row of the section belongs to."""
         return int(np.searchsorted(self.bounds, row, side="right")) - 1
@@ -148,7 +166,7 @@ class Rows:
 
     def only(self, runs: NDArray[np.intp]) -> Rows:
         """Return a section of some of the runs."""
-        bounds = np.append(0, np.cumsum(np.diff(self.bounds)[runs]))
+        bounds = np.append(0, np.cumsum(self.run_rows[runs]))
         return replace(
             self,
             sources=self.sources[runs],

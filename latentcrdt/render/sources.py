@@ -64,7 +64,10 @@ class SectionSource:
         self._lacks = np.array([fragment is None for fragment in found])
         bodies = [memoryview(b"") if fragment is None else fragment.body for fragment in found]
         self._reuse = None if earlier is None else Reuse(plan, earlier.plan)
-        self._buffers = Buffers.of(bodies if earlier is None else [*bodies, earlier.body])
+        self._buffers = Buffers.of(
+            bodies if earlier is None else [*bodies, earlier.body],
+            tuple(placement.fragment_id for placement in self._placed),
+        )
         self._seq_lens = np.array([p.seq_len for p in self._placed], np.int64)
         deltas = np.array([p.delta for p in self._placed], np.int64)
         self._deltas, table_rows = np.unique(deltas[deltas != 0], return_inverse=True)

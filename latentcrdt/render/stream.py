@@ -152,16 +152,15 @@ def _section_chunks(
 ) -> Iterator[memoryview]:
     """Yield one section: from where it lies, if it lies in long pieces, or from the buffer."""
     if (section.table_rows == VERBATIM).all():
-        run_rows = np.diff(section.bounds).tolist()
+        run_rows = section.run_rows
         heads = range(section.num_heads)
-        head_bytes = run_rows[0] * section.row_bytes
-        if len(run_rows) == 1 and section.head_bytes[0] == head_bytes:
+        if len(run_rows) == 1 and section.head_bytes[0] == run_rows[0] * section.row_bytes:
             # All of one fragment's section, which lies in one piece.
             yield section.bits(0, heads, range(section.num_rows)).data.cast("B")
             return
-        if min(run_rows) * section.row_bytes >= DIRECT_BYTES:
+        if run_rows.min() * section.row_bytes >= DIRECT_BYTES:
             for head in heads:
-                for run, num_rows in enumerate(run_rows):
+                for run, num_rows in enumerate(run_rows.tolist()):
                     yield section.bits(run, range(head, head + 1), range(num_rows)).data.cast("B")
             return
     for rows, written in _written(section, engine):

@@ -8,14 +8,18 @@ arithmetic. ``addcmul`` may fuse or not: every product is exact, so it cannot ch
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from types import SimpleNamespace
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from latentcrdt.core.geometry import Dtype, RopeDescriptor, RopeStyle
+from latentcrdt.core.ids import FragmentId
 from latentcrdt.render.bits import SMALLEST_KEY, magnitude_mask
 from latentcrdt.render.many_tables import REAL, RotationTables
 from latentcrdt.render.rows import VERBATIM, Rows
@@ -25,8 +29,14 @@ CHUNK_ELEMENTS = 1 << 20
 """Elements turned at a time: with their scratch still in cache, and long enough that what torch's
 threads spend on starting together is little."""
 
-LONG_ELEMENTS = 1 << 16
+LONG_ELEMENTS = 1 << 17
 """A run at least this long is turned from where it lies; shorter ones are gathered first."""
+
+MOST_REMEMBERED = 1 << 16
+"""Runs of which is remembered whether they hold tiny keys."""
+
+RunBytes: TypeAlias = tuple[FragmentId, int]
+"""Fragment and offset in its body: a run goes on from there to the last row of its section."""
 
 STORED = {Dtype.BF16: torch.bfloat16, Dtype.F16: torch.float16, Dtype.F32: torch.float32}
 INTEGER = {Dtype.BF16: torch.int16, Dtype.F16: torch.int16, Dtype.F32: torch.int32}
@@ -76,16 +86,23 @@ class Turner:
         self._turned_first, self._turned_second = (self._turned[..., part] for part in pair)
 
     def turn(
-        self, source: torch.Tensor, into: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
+        self,
+        source: torch.Tensor,
+        into: torch.Tensor,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        *,
+        flush: bool,
     ) -> None:
         """Turn keys ``[heads, rows, D]``, given as the integers that spell them.
 
         ``cos`` ``[rows or 1, rotary_dim]`` holds one entry for every dimension, ``sin`` ``[rows or
-        1, rotary_dim / 2]`` one for every pair. ``into`` may be ``source``.
+        1, rotary_dim / 2]`` one for every pair. ``into`` may be ``source``. ``flush`` may be False
+        where no key is tiny.
         """
         stored, integer = STORED[self._dtype], INTEGER[self._dtype]
         self._keys.copy_(source.view(stored))  # widened, exactly
-        if self._may_be_tiny(source):
+        if flush and self.may_be_tiny(source):
             self._keys.copy_(self._flushed(source).view(stored))
         torch.mul(self._rotary, cos, out=self._turned)
         self._turned_first.addcmul_(self._second, sin, value=-1)
@@ -99,7 +116,7 @@ class Turner:
         if self._rotary_dim < into.shape[-1] and into.data_ptr() != source.data_ptr():
             into[..., self._rotary_dim :] = source[..., self._rotary_dim :]
 
-    def _may_be_tiny(self, bits: torch.Tensor) -> bool:
+    def may_be_tiny(self, bits: torch.Tensor) -> bool:
         """Return whether some magnitude is below 2^-40. Zeros count: they only cost a longer way.
 
         By integers: in a flush-to-zero mode a comparison of floats would not see the smallest.
@@ -123,6 +140,7 @@ class TorchEngine:
     def __init__(self) -> None:
         # A deque's append and pop are atomic: threads share the pool without a lock.
         self._pool: dict[Dtype, deque[Scratch]] = {dtype: deque() for dtype in Dtype}
+        self._may_be_tiny: dict[RunBytes, bool] = {}
 
     def rotate(self, source: Bits, into: Bits, dtype: Dtype, table: RotationTable) -> None:
         """Write the rotation of ``source`` ``[H, T, D]`` to ``into``."""
@@ -138,7 +156,8 @@ class TorchEngine:
             if tables is None or target.shape[1] < long_rows or table_row[0] == VERBATIM:
                 np.copyto(target, source)
             else:
-                self._turn(source, target, dtype, tables, table_row)
+                flush = self._needs_flush(section, run, tables.rope)
+                self._turn(source, target, dtype, tables, table_row, flush=flush)
         if tables is not None:
             for turning, table_rows in section.turning(rows, shorter_than=long_rows):
                 keys = into[:, turning.start - rows.start : turning.stop - rows.start]
@@ -151,38 +170,67 @@ class TorchEngine:
         dtype: Dtype,
         tables: RotationTables,
         table_rows: NDArray[np.int64],
+        *,
+        flush: bool = True,
     ) -> None:
         """Turn keys ``[heads, rows, D]`` by rows of the tables: one for each row, or one for all.
 
-        ``into`` may be ``source``.
+        ``into`` may be ``source``. ``flush`` may be False where no key is tiny.
         """
         assert into.flags.aligned, "a copy would be written, and lost"
-        num_heads, num_rows, dim = into.shape
         read, written = (_tensor(bits, dtype) for bits in (source, into))
         cos, sin = _coefficients(tables, dtype)
-        # In even parts: a short last one would cost as much.
-        most_rows = max(1, CHUNK_ELEMENTS // (num_heads * dim))
-        step = -(-num_rows // -(-num_rows // most_rows))
-        scratch = self._take(dtype, num_heads * step * dim)
-        for first in range(0, num_rows, step):
-            if step < num_rows:
-                rows = slice(first, first + step)
+        step = _rows_at_once(read.shape)
+        with self._scratch(dtype, read[:, :step].numel()) as scratch:
+            for rows in _slices(read.shape[1], step):
                 chunk, target = read[:, rows], written[:, rows]
                 chosen = table_rows if len(table_rows) == 1 else table_rows[rows]
-            else:
-                chunk, target, chosen = read, written, table_rows
-            if len(chosen) > 1 and (chosen == chosen[0]).all():
-                chosen = chosen[:1]  # of one run: a table for each of its rows would be slow
-            entries = torch.from_numpy(cos[chosen]), torch.from_numpy(sin[chosen])
-            scratch.turner(chunk.shape, tables.rope).turn(chunk, target, *entries)
-        self._pool[dtype].append(scratch)
+                if len(chosen) > 1 and (chosen == chosen[0]).all():
+                    chosen = chosen[:1]  # of one run: a table for each of its rows would be slow
+                entries = torch.from_numpy(cos[chosen]), torch.from_numpy(sin[chosen])
+                turner = scratch.turner(chunk.shape, tables.rope)
+                turner.turn(chunk, target, *entries, flush=flush)
 
-    def _take(self, dtype: Dtype, elements: int) -> Scratch:
+    def _needs_flush(self, section: Rows, run: int, rope: RopeDescriptor) -> bool:
+        """Return whether a run may hold tiny keys. Its bytes never change: they are read once."""
+        fragment_id = section.buffers.fragment_ids[section.sources[run]]
+        name = fragment_id, int(section.offsets[run])
+        known = self._may_be_tiny.get(name)
+        if known is None:
+            keys = _tensor(section.whole_run(run), section.dtype)
+            step = _rows_at_once(keys.shape)
+            with self._scratch(section.dtype, keys[:, :step].numel()) as scratch:
+                chunks = (keys[:, rows] for rows in _slices(keys.shape[1], step))
+                known = any(scratch.turner(c.shape, rope).may_be_tiny(c) for c in chunks)
+            if len(self._may_be_tiny) >= MOST_REMEMBERED:
+                self._may_be_tiny.clear()
+            self._may_be_tiny[name] = known
+        return known
+
+    @contextmanager
+    def _scratch(self, dtype: Dtype, elements: int) -> Iterator[Scratch]:
+        """Lend scratch from the pool."""
         try:
             scratch = self._pool[dtype].pop()
         except IndexError:
-            return Scratch(dtype, elements)
-        return scratch if scratch.elements >= elements else Scratch(dtype, elements)
+            scratch = Scratch(dtype, elements)
+        if scratch.elements < elements:
+            scratch = Scratch(dtype, elements)
+        yield scratch
+        self._pool[dtype].append(scratch)
+
+
+def _rows_at_once(shape: torch.Size) -> int:
+    """Return the rows of a chunk of keys ``[heads, rows, D]``."""
+    num_heads, num_rows, dim = shape
+    most_rows = max(1, CHUNK_ELEMENTS // (num_heads * dim))
+    # In even parts: a short last one would cost as much.
+    return -(-num_rows // -(-num_rows // most_rows))
+
+
+def _slices(num_rows: int, step: int) -> Iterator[slice]:
+    """Yield slices of so many rows."""
+    return (slice(first, first + step) for first in range(0, num_rows, step))
 
 
 def _tensor(bits: Bits, dtype: Dtype) -> torch.Tensor:

@@ -27,6 +27,13 @@ MUTANTS = (
         "tests/render/test_engines.py",
     ),
     Mutant(
+        "what is remembered of tiny keys in one layer serves for all, torch",
+        "latentcrdt/render/torch_engine.py",
+        "name = fragment_id, int(section.offsets[run])",
+        "name = fragment_id, 0",
+        "tests/render/test_rows.py",
+    ),
+    Mutant(
         "a run of just the length to be turned from its place is turned twice, torch",
         "latentcrdt/render/torch_engine.py",
         "shorter_than=long_rows",

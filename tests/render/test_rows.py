@@ -14,14 +14,14 @@ from latentcrdt.core.placement import place
 from latentcrdt.core.plan import Layout
 from latentcrdt.errors import TruncatedError
 from latentcrdt.render import torch_engine
-from latentcrdt.render.bits import UNSIGNED
+from latentcrdt.render.bits import SMALLEST_KEY, UNSIGNED
 from latentcrdt.render.numba_engine import NumbaEngine
 from latentcrdt.render.reference import ReferenceEngine
 from latentcrdt.render.rows import VERBATIM
 from latentcrdt.render.sources import SectionSource
 from latentcrdt.render.stream import render, render_chunks
 from latentcrdt.render.tables import rotation_table
-from latentcrdt.render.torch_engine import TorchEngine
+from latentcrdt.render.torch_engine import TorchEngine, Turner
 from latentcrdt.testing.fragments import make_fragment, make_geometry
 from latentcrdt.testing.strategies import fragments, geometries
 
@@ -120,6 +120,41 @@ def test_the_sizes_of_chunks_and_of_long_runs_change_no_byte(case, chunk, long):
         patch.setattr(torch_engine, "CHUNK_ELEMENTS", chunk)
         patch.setattr(torch_engine, "LONG_ELEMENTS", long)
         assert render(*case, engine=TorchEngine()).digest == expected
+
+
+@pytest.mark.parametrize("most_remembered", [1, 1000])
+def test_tiny_keys_are_looked_for_once_in_each_run_and_still_flushed(monkeypatch, most_remembered):
+    """Some sections of either fragment have tiny keys, and a window cuts a run with one."""
+    monkeypatch.setattr(torch_engine, "LONG_ELEMENTS", 1)
+    monkeypatch.setattr(torch_engine, "MOST_REMEMBERED", most_remembered)
+    geometry = make_geometry(num_layers=4, windows=(7, 7))
+    tiny = np.full(8, SMALLEST_KEY[Dtype.BF16] - 1, UNSIGNED[Dtype.BF16]).tobytes()
+    with_tiny = {(1, 1): 0, (1, 2): 0, (2, 3): 4}  # (fragment, layer): row of head 0
+    items = []
+    for seed in (1, 2):
+        made = make_fragment(seed, geometry=geometry, start=40 * seed)
+        body = bytearray(made.body)
+        for layer, row in ((i, r) for (s, i), r in with_tiny.items() if s == seed):
+            at = made.header.keys_section(layer).offset + row * len(tiny)
+            body[at : at + len(tiny)] = tiny
+        items.append(replace(made, body=memoryview(body)))
+    held = {f.fragment_id: f for f in items}
+    looked_through = []
+    may_be_tiny = Turner.may_be_tiny
+    monkeypatch.setattr(
+        Turner,
+        "may_be_tiny",
+        lambda turner, bits: looked_through.append(bits.shape) or may_be_tiny(turner, bits),
+    )
+    engine = TorchEngine()
+    for rendered in (items[:1], items):
+        plan = place([f.header for f in rendered])
+        expected = render(plan, held, engine=ReferenceEngine()).digest
+        for _ in range(2):
+            looked_through.clear()
+            assert render(plan, held, engine=engine).digest == expected
+    # Again only where keys are flushed; the window of layer 1 has cut off its tiny row.
+    assert most_remembered == 1 or len(looked_through) == 2
 
 
 @pytest.mark.parametrize("engine", ENGINES[1:], ids=lambda e: e.name)
