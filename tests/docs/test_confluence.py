@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 
 import pytest
-import typer.main
 
-from latentcrdt.cli.app import app
 from scripts.make_confluence_page import DOCS, PAGE, document, findings, gates, shares
 
 TEXT = PAGE.read_text(encoding="utf-8")
 
-COMMANDS = re.findall(r"^ {4}(latentcrdt eval .*)$", TEXT, re.MULTILINE)
 
 REPORTS = sorted(path.name for path in (DOCS / "evals").glob("confluence-*"))
 
@@ -26,12 +22,11 @@ def test_a_table_is_what_the_reports_hold(name, made):
     assert found == made().strip()
 
 
-def test_every_report_is_linked_and_every_link_leads_somewhere():
-    targets = re.findall(r"\]\(([\w./-]+)(?:#[\w-]*)?\)", TEXT)
+def test_every_report_is_linked():
     assert REPORTS
-    assert {f"evals/{name}/report.md" for name in REPORTS} <= set(targets)
-    for target in targets:
-        assert (DOCS / target).exists(), target
+    assert {f"evals/{name}/report.md" for name in REPORTS} <= set(
+        re.findall(r"\]\(([\w./-]+)", TEXT)
+    )
 
 
 @pytest.mark.parametrize("name", REPORTS)
@@ -48,17 +43,3 @@ def test_the_record_counts_on_the_page_are_those_of_the_report(name):
     said = re.findall(rf"evals/{name}/report\.md\)[^\n]*?(\d+) of (\d+) records", TEXT)
     wanted = found["num_records"] - len(found["refused"])
     assert [int(count) for count, _ in said] == [wanted]
-
-
-@pytest.mark.parametrize("line", COMMANDS)
-def test_a_command_is_one_that_the_command_line_takes(line):
-    command = typer.main.get_command(app)
-    words = shlex.split(line)[1:]
-    while subcommands := getattr(command, "commands", None):
-        command, words = subcommands[words[0]], words[1:]
-    options = {name for parameter in command.params for name in parameter.opts}
-    assert {word for word in words if word.startswith("--")} <= options
-
-
-def test_there_are_commands_to_look_at():
-    assert len(COMMANDS) >= 4

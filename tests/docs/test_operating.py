@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 
 import pytest
-import typer.main
 import yaml
 from latentcrdt_server.metrics import Metrics
 from latentcrdt_server.peer_metrics import PeerMetrics
@@ -15,7 +13,6 @@ from latentcrdt_server.problems import STATUS
 from latentcrdt_server.settings import Settings
 from prometheus_client import generate_latest
 
-from latentcrdt.cli.app import app
 from scripts.make_settings_table import page
 
 ROOT = Path(__file__).parents[2]
@@ -53,28 +50,6 @@ def test_every_metric_that_is_named_is_there_and_every_alert_is_explained() -> N
         assert minutes is None or f"{minutes[1]} min: " in row
 
 
-COMMANDS = [
-    line.strip()
-    for block in re.findall(r"(?:^    .*\n)+", OPERATING, re.MULTILINE)
-    for line in block.splitlines()
-    if line.strip().startswith("latentcrdt ")
-]
-
-
-@pytest.mark.parametrize("line", COMMANDS)
-def test_a_command_is_one_that_the_command_line_takes(line: str) -> None:
-    words = shlex.split(line.partition(">>")[0], comments=True)[1:]
-    command = typer.main.get_command(app)
-    while subcommands := getattr(command, "commands", None):
-        command, words = subcommands[words[0]], words[1:]
-    options = {name for parameter in command.params for name in parameter.opts}
-    assert {word for word in words if word.startswith("--")} <= options
-
-
-def test_there_are_commands_to_look_at() -> None:
-    assert len(COMMANDS) > 6
-
-
 NAMED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", THREATS)
 
 
@@ -89,11 +64,3 @@ def test_every_guard_has_a_test() -> None:
     assert len(rows) > 25
     for row in rows:
         assert "::test_" in row
-
-
-@pytest.mark.parametrize("page_text", [OPERATING, THREATS], ids=["operating", "threat-model"])
-def test_links_lead_to_pages_that_are_there(page_text: str) -> None:
-    for target in re.findall(r"\]\(([\w.-]+\.md)\)", page_text):
-        assert (ROOT / "docs" / target).is_file()
-    for named in re.findall(r"`((?:docker|scripts|tests)/[\w./-]+)`", page_text):
-        assert (ROOT / named).exists()
