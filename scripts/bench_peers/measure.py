@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from latentcrdt.cli.bench.measure import touch_free_memory
+from latentcrdt.cli.bench.serve import FRESH_TIMES
 from latentcrdt.cli.bench.watch import anonymous_memory, health, percentile
 from scripts.bench_peers.clients import Clients, Took
 from scripts.bench_peers.contender import Contender, Running
@@ -103,6 +105,7 @@ class _Rounds:
         for contender, server in self._contenders:
             for operation in (*contender.puts, *contender.gets):
                 self._tell("prepare", contender.name, operation)
+                touch_free_memory(FRESH_TIMES * num_bytes)
                 with anonymous_memory(server.pid) as memory:
                     took: list[Took] = self._tell(verb)
                 self._is_put[operation] = operation in contender.puts
