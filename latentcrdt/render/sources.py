@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -28,8 +29,12 @@ class LayerRuns:
     runs: Sequence[RowRun]
     placed: slice
     """Which of the plan's placements, prefixes first: the last ones."""
+    sources: NDArray[np.int64]
+    """``[runs]``: the same, by number."""
+    held: NDArray[np.int64]
+    """``[runs]``: rows that a head of the fragment's section has."""
     skipped: NDArray[np.int64]
-    """``[runs]``: rows of the fragment's section that stand before the run."""
+    """``[runs]``: of these, rows that stand before the run."""
     bounds: NDArray[np.int64]
     """``[runs + 1]``: rows of the rendered section."""
 
@@ -38,9 +43,15 @@ class LayerRuns:
         """Return the runs of a layer of a plan."""
         runs = plan.runs(layer)
         num_placed = len(plan.prefixes) + len(plan.placements)
-        skipped = np.array([run.first_row for run in runs], np.int64)
-        bounds = np.cumsum([0, *(run.num_rows for run in runs)], dtype=np.int64)
-        return cls(runs, slice(num_placed - len(runs), num_placed), skipped, bounds)
+        placed = slice(num_placed - len(runs), num_placed)
+        return cls(
+            runs,
+            placed,
+            np.arange(placed.start, placed.stop),
+            np.array([run.section_rows for run in runs], np.int64),
+            np.array([run.first_row for run in runs], np.int64),
+            np.cumsum([0, *(run.num_rows for run in runs)], dtype=np.int64),
+        )
 
 
 class SectionSource:
@@ -71,13 +82,16 @@ class SectionSource:
         self._seq_lens = np.array([p.seq_len for p in self._placed], np.int64)
         deltas = np.array([p.delta for p in self._placed], np.int64)
         self._deltas, table_rows = np.unique(deltas[deltas != 0], return_inverse=True)
-        self._table_rows = np.full(len(deltas), VERBATIM, np.int64)
+        self._verbatim = np.full(len(deltas), VERBATIM, np.int64)
+        self._table_rows = self._verbatim.copy()
         self._table_rows[deltas != 0] = table_rows
         self._tables: dict[int, RotationTables] = {}
         self._runs: dict[int | None, LayerRuns] = {}
         self._nothing = np.zeros_like(self._seq_lens)
         self._known_starts = 0, self._nothing
         """A layer, and where it begins in the body of each placed fragment."""
+        self._is_whole = earlier is None and bool((self._buffers.sizes >= self._sizes()).all())
+        """Whether every fragment is here, with as many bytes as the plan says of it."""
 
     def runs(self, layer: int) -> LayerRuns:
         """Return the runs of a layer's two sections."""
@@ -92,53 +106,60 @@ class SectionSource:
         Raises FragmentNotFoundError or TruncatedError for a fragment whose rows are needed.
         """
         geometry = self._plan.geometry
-        section, rope = self._section(layer, "keys"), geometry.layers[layer].rope
+        rope = geometry.layers[layer].rope
         if rope is None or not len(self._deltas):
-            return section
+            return self._section(layer, "keys", None)
         if rope not in self._tables:
             ropes = geometry.ropes
             self._tables[rope] = rotation_tables(ropes[rope], self._deltas, geometry.dtype)
-        fresh = section.sources < len(self._placed)
-        table_rows = np.where(fresh, self._table_rows[self.runs(layer).placed], VERBATIM)
-        return replace(section, table_rows=table_rows, tables=self._tables[rope])
+        return self._section(layer, "keys", self._tables[rope])
 
     def values(self, layer: int) -> Rows:
         """Return a layer's V, which no position changes; raises as `keys` does."""
-        return self._section(layer, "values")
+        return self._section(layer, "values", None)
 
-    def _section(self, layer: int, part: Part) -> Rows:
-        """Return a section as it lies in the fragments, or in the earlier render."""
+    def _section(self, layer: int, part: Part, tables: RotationTables | None) -> Rows:
+        """Return a section where it lies in the fragments, or in the earlier render."""
         geometry, runs = self._plan.geometry, self.runs(layer)
         spec = geometry.layers[layer]
         dim = spec.key_dim if part == "keys" else spec.value_dim
         row_bytes = dim * geometry.dtype.itemsize
-        kept_rows = _kept_rows(spec.window, self._seq_lens)[runs.placed]
-        sources = np.arange(len(self._placed))[runs.placed]
-        offsets = self._starts(layer, part)[runs.placed] + runs.skipped * row_bytes
-        head_bytes = kept_rows * row_bytes
-        if self._reuse is not None:
-            row_of = self._reuse.keys_row if part == "keys" else self._reuse.values_row
-            rows = [row_of(layer, run) for run in runs.runs]
-            held = np.array([row is not None for row in rows])
-            if held.any():
-                earlier = self._reuse.previous
-                sources[held] = len(self._placed)
-                start = _stream_offset(earlier, layer, part)
-                offsets[held] = [start + row * row_bytes for row in rows if row is not None]
-                head_bytes[held] = earlier.num_rows(layer) * row_bytes
         section = Rows(
             geometry.dtype,
             spec.num_kv_heads,
             dim,
             self._buffers,
-            sources,
-            offsets,
-            head_bytes,
+            runs.sources,
+            self._starts(layer, part)[runs.placed] + runs.skipped * row_bytes,
+            runs.held * row_bytes,
             runs.bounds,
-            np.full(len(sources), VERBATIM, np.int64),
+            self._verbatim[runs.placed] if tables is None else self._table_rows[runs.placed],
+            tables,
         )
-        self._check(section)
+        if self._reuse is not None:
+            section = self._with_reused(section, layer, part, self._reuse)
+        if not self._is_whole:
+            self._check(section)
         return section
+
+    def _with_reused(self, section: Rows, layer: int, part: Part, reuse: Reuse) -> Rows:
+        """Return the section with the rows that the earlier render has taken from there."""
+        row_of = reuse.keys_row if part == "keys" else reuse.values_row
+        rows = [row_of(layer, run) for run in self.runs(layer).runs]
+        held = np.array([row is not None for row in rows])
+        if not held.any():
+            return section
+        start = _stream_offset(reuse.previous, layer, part)
+        earlier = np.array([start + (row or 0) * section.row_bytes for row in rows], np.int64)
+        return replace(
+            section,
+            sources=np.where(held, len(self._placed), section.sources),
+            offsets=np.where(held, earlier, section.offsets),
+            head_bytes=np.where(
+                held, reuse.previous.num_rows(layer) * section.row_bytes, section.head_bytes
+            ),
+            table_rows=np.where(held, VERBATIM, section.table_rows),
+        )
 
     def _starts(self, layer: int, part: Part) -> NDArray[np.int64]:
         """Return where a section begins in the body of each placed fragment, ``[placed]``."""
@@ -158,6 +179,19 @@ class SectionSource:
         spec = self._plan.geometry.layers[layer]
         return _kept_rows(spec.window, self._seq_lens) * spec.num_kv_heads
 
+    def _sizes(self) -> NDArray[np.int64]:
+        """Return how long the plan says that the body of each placed fragment is, ``[placed]``."""
+        geometry = self._plan.geometry
+        row_bytes: Counter[int | None] = Counter()
+        """Of a row of all layers that have one window."""
+        for i, spec in enumerate(geometry.layers):
+            both = geometry.key_row_bytes(i) + geometry.value_row_bytes(i)
+            row_bytes[spec.window] += spec.num_kv_heads * both
+        return sum(
+            (_kept_rows(window, self._seq_lens) * size for window, size in row_bytes.items()),
+            self._nothing,
+        )
+
     def _check(self, section: Rows) -> None:
         """Raise for the first fragment that is not there, or not whole, of those needed."""
         short = np.flatnonzero(section.ends > section.buffers.sizes[section.sources])
@@ -171,16 +205,20 @@ class SectionSource:
             )
         fragment_id = self._placed[source].fragment_id
         if self._lacks[source]:
-            raise FragmentNotFoundError(
-                f"fragment {fragment_id}: expected its bytes among those to render",
-                id=str(fragment_id),
-            )
+            raise not_given(fragment_id)
         raise TruncatedError(
             f"fragment {fragment_id}: expected a body of at least {end} bytes, got {size}",
             id=str(fragment_id),
             expected=end,
             actual=size,
         )
+
+
+def not_given(fragment_id: FragmentId) -> FragmentNotFoundError:
+    """Return what to raise for a fragment that is needed and not there."""
+    return FragmentNotFoundError(
+        f"fragment {fragment_id}: expected its bytes among those to render", id=str(fragment_id)
+    )
 
 
 def _kept_rows(window: int | None, seq_lens: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -23,7 +23,7 @@ from latentcrdt.render.digested import KeysDigests, SectionDigests, run_name
 from latentcrdt.render.engine import Engine
 from latentcrdt.render.rows import VERBATIM, Rows
 from latentcrdt.render.selection import select_engine
-from latentcrdt.render.sources import SectionSource
+from latentcrdt.render.sources import SectionSource, not_given
 from latentcrdt.render.tables import Bits
 
 BUFFER_BYTES = 8 << 20
@@ -106,20 +106,25 @@ def run_digests(
     source = SectionSource(plan, fragments)
     for layer in range(plan.layers.first, plan.layers.stop):
         runs = source.runs(layer).runs
-        section, values_section = source.keys(layer), source.values(layer)
+        turns = plan.geometry.layers[layer].rope is not None
         keys: list[Digest | None] = []
         values: list[Digest | None] = []
-        for run, table_row in zip(runs, section.table_rows.tolist(), strict=True):
-            pair = fragments[run.placement.fragment_id].header.digests[layer]
+        for run in runs:
+            fragment = fragments.get(run.placement.fragment_id)
+            if fragment is None:
+                raise not_given(run.placement.fragment_id)
+            pair = fragment.header.digests[layer]
             whole = run.num_rows == run.section_rows
             values.append(pair.values if whole else None)
             # Not `in` and then `[]`: a bounded mapping may forget in between.
-            as_captured = whole and table_row == VERBATIM
+            as_captured = whole and not (turns and run.placement.delta)
             keys.append(pair.keys if as_captured else known.get(run_name(layer, run)))
-        for i, digest in _digests(section, keys, engine):
-            known[run_name(layer, runs[i])] = keys[i] = digest
-        for i, digest in _digests(values_section, values, engine):
-            values[i] = digest
+        if None in keys:
+            for i, digest in _digests(source.keys(layer), keys, engine):
+                known[run_name(layer, runs[i])] = keys[i] = digest
+        if None in values:
+            for i, digest in _digests(source.values(layer), values, engine):
+                values[i] = digest
         for run, keys_digest, values_digest in zip(runs, keys, values, strict=True):
             assert keys_digest is not None
             assert values_digest is not None
@@ -202,8 +207,6 @@ def _digests(
 ) -> Iterator[tuple[int, Digest]]:
     """Yield the runs that have no digest yet, each with its own as it will stand in the render."""
     lacking = [i for i, digest in enumerate(found) if digest is None]
-    if not lacking:
-        return
     part = section.only(np.array(lacking))
     digests = SectionDigests(part, range(len(lacking)))
     for rows, written in _written(part, engine):

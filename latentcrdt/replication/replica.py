@@ -217,7 +217,9 @@ class Replica:
         if fragment_id not in self._verified:
             self._store.verify(fragment_id)
             self._verified[fragment_id] = True
-        return self._store.get(fragment_id)
+        fragment = self._store.get(fragment_id, self._headers.get(fragment_id))
+        self._headers[fragment_id] = fragment.header
+        return fragment
 
     def unheld(self) -> list[tuple[StateName, FragmentId]]:
         """Return the members that are not held whole: lost, or quarantined as damaged.

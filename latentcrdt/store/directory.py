@@ -93,10 +93,10 @@ class DirectoryStore:
             expected_id=expected_id,
         )
 
-    def get(self, fragment_id: FragmentId) -> Fragment:
+    def get(self, fragment_id: FragmentId, known: FragmentHeader | None = None) -> Fragment:
         """Return a fragment, its body mapped; quarantine it when head or size are wrong."""
         with self._forgetting(fragment_id):
-            return self._objects.get(fragment_id)
+            return self._objects.get(fragment_id, known)
 
     def header(self, fragment_id: FragmentId) -> FragmentHeader:
         """Return a fragment's header, reading only the head of the file."""

@@ -32,7 +32,7 @@ class MemoryStore:
         """Begin to take one fragment of at most ``max_bytes``."""
         return MemoryUpload(self, max_bytes=max_bytes, expected_id=expected_id)
 
-    def get(self, fragment_id: FragmentId) -> Fragment:
+    def get(self, fragment_id: FragmentId, known: FragmentHeader | None = None) -> Fragment:  # noqa: ARG002
         """Return a fragment."""
         try:
             return self._fragments[fragment_id]

@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -69,9 +70,9 @@ class ObjectTree:
             self._durability.sync_directory(final.parent)
             return damage is not None
 
-    def get(self, fragment_id: FragmentId) -> Fragment:
+    def get(self, fragment_id: FragmentId, known: FragmentHeader | None) -> Fragment:
         """Return a fragment, mapped."""
-        return self._read(fragment_id, map_fragment)
+        return self._read(fragment_id, partial(map_fragment, known=known))
 
     def header(self, fragment_id: FragmentId) -> FragmentHeader:
         """Return a fragment's header."""

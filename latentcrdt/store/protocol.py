@@ -62,9 +62,10 @@ class Store(Protocol):
     def put(self, *, max_bytes: int, expected_id: FragmentId | None = None) -> Upload:
         """Begin to take one fragment of at most ``max_bytes``."""
 
-    def get(self, fragment_id: FragmentId) -> Fragment:
+    def get(self, fragment_id: FragmentId, known: FragmentHeader | None = None) -> Fragment:
         """Return a fragment, its body mapped or in memory, or raise FragmentNotFoundError.
 
+        ``known``, its header from an earlier time, spares decoding the same bytes again.
         Raises CorruptFragmentError when the stored header no longer matches the id, or the size
         the header: such an object is taken out of sight first.
         """

@@ -64,6 +64,8 @@ class StoreSuite:
         assert store.has(fragment.fragment_id)
         assert store.get(fragment.fragment_id).to_bytes() == fragment.to_bytes()
         assert store.header(fragment.fragment_id) == fragment.header
+        known = store.get(fragment.fragment_id, fragment.header)
+        assert known.to_bytes() == fragment.to_bytes()
         assert list(store.ids()) == [fragment.fragment_id]
 
     def test_missing_names_what_is_not_held_in_the_order_asked(self, store: Store) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,12 @@ from latentcrdt.core.placement import canonical_order, place
 from latentcrdt.core.plan import LayerRange, Layout
 from latentcrdt.core.receipt import Receipt
 from latentcrdt.core.rendered import Render
-from latentcrdt.errors import DigestMismatchError, RangeNotSatisfiableError, TruncatedError
+from latentcrdt.errors import (
+    DigestMismatchError,
+    FragmentNotFoundError,
+    RangeNotSatisfiableError,
+    TruncatedError,
+)
 from latentcrdt.render import stream
 from latentcrdt.render.reference import ReferenceEngine
 from latentcrdt.render.sort_key import sort_key
@@ -193,6 +199,19 @@ def test_known_digests_are_not_computed_again():
             raise AssertionError("turned again")
 
     assert list(run_digests(plan, fragments, known=known, engine=Refusing())) == first
+    # Nor is anything looked up in the fragments' bodies.
+    heads = {i: replace(f, body=memoryview(b"")) for i, f in fragments.items()}
+    assert list(run_digests(plan, heads, known=known, engine=Refusing())) == first
+
+
+@pytest.mark.parametrize("windows", [(), (3, 3, 3)])
+def test_a_receipt_names_the_fragment_that_it_lacks(windows):
+    fragments = make_set([3, 4], make_geometry(windows=windows))
+    plan = canonical(fragments)
+    lacking = plan.placements[-1].fragment_id
+    held = {i: f for i, f in fragments.items() if i != lacking}
+    with pytest.raises(FragmentNotFoundError, match=str(lacking)):
+        list(run_digests(plan, held))
 
 
 @pytest.mark.parametrize(("part", "offset"), [("keys", 0), ("values", -1)])

@@ -7,10 +7,12 @@ import os
 import stat
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.header import FragmentHeader
 from latentcrdt.errors import CorruptFragmentError, FragmentNotFoundError, StoreFailedError
 from latentcrdt.store.directory import DirectoryStore
 from latentcrdt.store.object_file import HEAD_BYTES
@@ -129,18 +131,19 @@ def test_a_damaged_object_is_quarantined_at_the_start_and_the_id_is_not_poisoned
 
 
 @pytest.mark.parametrize("damage", [b"", FRAGMENT.to_bytes()[:-1], flipped(FRAGMENT, 30)])
-@pytest.mark.parametrize("ask", ["get", "header"])
+@pytest.mark.parametrize("ask", [("get",), ("header",), ("get", FRAGMENT.header)])
 def test_a_reader_takes_a_damaged_object_out_of_sight(
-    tmp_path: Path, ask: str, damage: bytes
+    tmp_path: Path, ask: tuple[Any, ...], damage: bytes
 ) -> None:
     make_store(tmp_path)
     store = DirectoryStore(tmp_path)
+    method, *known = ask
     object_path(tmp_path, FRAGMENT).write_bytes(damage)
     with pytest.raises(CorruptFragmentError, match=str(FRAGMENT.fragment_id)):
-        getattr(store, ask)(FRAGMENT.fragment_id)
+        getattr(store, method)(FRAGMENT.fragment_id, *known)
     assert not store.has(FRAGMENT.fragment_id)
     with pytest.raises(FragmentNotFoundError):
-        getattr(store, ask)(FRAGMENT.fragment_id)
+        getattr(store, method)(FRAGMENT.fragment_id, *known)
     assert put(store, FRAGMENT)
     store.close()
 
@@ -155,6 +158,22 @@ def test_the_size_of_an_object_longer_than_one_read_is_checked(tmp_path: Path, c
     with pytest.raises(CorruptFragmentError):
         store.header(fragment.fragment_id)
     assert not store.has(fragment.fragment_id)
+    store.close()
+
+
+def test_a_header_that_is_known_is_not_decoded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_store(tmp_path)
+    store = DirectoryStore(tmp_path)
+
+    def decode(*_: object) -> None:
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(FragmentHeader, "decode", decode)
+    found = store.get(FRAGMENT.fragment_id, FRAGMENT.header)
+    assert found.header is FRAGMENT.header
+    assert found.body == FRAGMENT.body
     store.close()
 
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId
 from latentcrdt.errors import CorruptFragmentError, StoreFailedError
 from latentcrdt.store.disk import File
@@ -72,7 +73,7 @@ class BucketCache:
             while self._num_bytes > self._max_bytes:
                 self._forget(next(iter(self._sizes)))
 
-    def get(self, fragment_id: FragmentId) -> Fragment | None:
+    def get(self, fragment_id: FragmentId, known: FragmentHeader | None = None) -> Fragment | None:
         """Return a fragment, mapped, if its file is here."""
         with self._lock:
             if fragment_id not in self._sizes:
@@ -82,7 +83,7 @@ class BucketCache:
                 file = self._disk.open(self._path(fragment_id))
         try:
             with io_errors(f"reading fragment {fragment_id} from the cache"):
-                return map_fragment(file, fragment_id)
+                return map_fragment(file, fragment_id, known)
         except CorruptFragmentError as damage:
             logger.warning("forgetting a file of the cache: %s", damage)
             self.discard(fragment_id)

@@ -64,13 +64,13 @@ class SharedObjects:
             self._cache.adopt(staged, fragment_id)
             return created
 
-    def get(self, fragment_id: FragmentId) -> Fragment:
+    def get(self, fragment_id: FragmentId, known: FragmentHeader | None) -> Fragment:
         """Return a fragment, mapped from the cache; fetched and verified first if it must be."""
-        cached = self._cache.get(fragment_id)
+        cached = self._cache.get(fragment_id, known)
         if cached is not None:
             return cached
         with self._moving.hold(fragment_id):
-            return self._cache.get(fragment_id) or self._fetch(fragment_id)
+            return self._cache.get(fragment_id, known) or self._fetch(fragment_id)
 
     def verify(self, fragment_id: FragmentId) -> None:
         """Hash what the bucket holds, whether it is in the cache or not."""

@@ -94,9 +94,9 @@ class ObjectStore:
             self._cache, self._publish, max_bytes=max_bytes, expected_id=expected_id
         )
 
-    def get(self, fragment_id: FragmentId) -> Fragment:
+    def get(self, fragment_id: FragmentId, known: FragmentHeader | None = None) -> Fragment:
         """Return a fragment, its body mapped from a file of this machine."""
-        return self._objects.get(fragment_id)
+        return self._objects.get(fragment_id, known)
 
     def header(self, fragment_id: FragmentId) -> FragmentHeader:
         """Return a fragment's header, reading only the head of the object."""
