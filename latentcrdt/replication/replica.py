@@ -312,6 +312,7 @@ class Replica:
         """Remember of a fragment that was hashed a moment ago what costs more to find out later."""
         header = fragment.header
         self._verified[header.fragment_id] = True
+        self._headers[header.fragment_id] = header
         layer = header.geometry.key_layer
         is_small = header.keys_section(layer).size <= KEYED_AT_ONCE_BYTES
         if is_small or self._store.summary(header.fragment_id) is None:
