@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import mmap
 import os
 import shutil
 import stat
@@ -14,6 +13,7 @@ from pathlib import Path
 from latentcrdt.core.encoding import Buffer
 from latentcrdt.store.disk import PIECE_BYTES, Kind
 from latentcrdt.store.lock import hold_lock
+from latentcrdt.store.mapped_file import MappedFile
 
 _SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -48,7 +48,7 @@ class SystemFile:
 
     def map(self) -> memoryview:
         """Return the whole file, mapped."""
-        return memoryview(mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ))
+        return memoryview(MappedFile.of(self._fd, self.path))
 
     def sync(self) -> None:
         """Make bytes and size durable."""

@@ -21,6 +21,7 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from latentcrdt_server.outgoing import Outgoing
 from latentcrdt_server.workers import finished
 
 EXTENSION = "latentcrdt.bulk_answer"
@@ -52,8 +53,8 @@ class BulkAnswer:
         """``timeout_s``: how long the reader may take nothing."""
         self._cycle = cycle
         self._timeout_s = timeout_s
-        self._slice: memoryview | None = memoryview(b"")
-        """What is left of the one being sent; None when there are no more."""
+        self._outgoing: Outgoing | None = Outgoing(memoryview(b""))
+        """The slice that is being sent; None when there are no more."""
         self._is_full = False
         """Whether the last turn ended because the socket took nothing."""
         self.num_sent = 0
@@ -72,13 +73,16 @@ class BulkAnswer:
                 fileno=os.dup(cycle.transport.get_extra_info("socket").fileno())
             ) as sock:
                 sock.setblocking(False)
-                while self._slice is not None and not gone.done():
+                while self._outgoing is not None and not gone.done():
                     await finished(run_in_threadpool(self._send_for_a_turn, sock, draw))
                     if self._is_full:
                         await self._room(sock, gone)
         except _ReaderGoneError:
             self._give_up()
             await gone
+        finally:
+            if self._outgoing is not None:
+                self._outgoing.close()
         # uvicorn lets no answer end that is shorter than its head says.
         cycle.expected_content_length -= self.num_sent
 
@@ -100,21 +104,22 @@ class BulkAnswer:
         room.register(sock, select.POLLOUT)
         self._is_full = False
         while self.num_sent < stop:
-            if not self._slice:
-                self._slice = draw()
-                if self._slice is None:
+            assert self._outgoing is not None
+            if self._outgoing.is_sent:
+                self._outgoing.close()
+                slice_ = draw()
+                if slice_ is None:
+                    self._outgoing = None
                     return
+                self._outgoing = Outgoing(slice_)
             try:
-                count = sock.send(self._slice)
+                self.num_sent += self._outgoing.send_to(sock)
             except BlockingIOError:
                 if not room.poll(PATIENCE_S * 1e3):
                     self._is_full = True
                     return
             except OSError as error:
                 raise _ReaderGoneError from error
-            else:
-                self._slice = self._slice[count:]
-                self.num_sent += count
 
     async def _room(self, sock: socket.socket, gone: asyncio.Future[None]) -> None:
         """Wait until the socket takes more, or the reader has gone, or has to go."""
