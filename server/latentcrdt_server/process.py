@@ -58,8 +58,8 @@ async def _serve(settings: Settings) -> None:
     app = create_app(settings)
     # Not uvicorn's: it logs the traceback of what went wrong, and only that.
     async with app.router.lifespan_context(app):
-        # Modules and what the store holds stay. To look through them again and again for garbage
-        # would stop every request for 40 ms, and for longer with more fragments.
+        # Modules and what is known of the store stay. To look through them for garbage again and
+        # again would stop every request for 40 ms, and for longer with more fragments.
         gc.collect()
         gc.freeze()
         server = AnnouncingServer(_config(settings, app))
