@@ -55,14 +55,14 @@ class LocalPeer:
 
     def pour(self, fragment_id: FragmentId, write: Callable[[Buffer], None]) -> None:
         """Write a fragment's file."""
-        fragment = self._replica.fragment(fragment_id)
+        fragment = self._replica.fragments.get(fragment_id)
         write(fragment.framing)
         write(fragment.body)
 
     @contextmanager
     def opened(self, fragment_id: FragmentId) -> Iterator[Fragment]:
         """Return a fragment of the store."""
-        yield self._replica.fragment(fragment_id)
+        yield self._replica.fragments.get(fragment_id)
 
     def take(self, name: StateName, fragment_id: FragmentId, source: Peer) -> int:
         """Make a fragment a member, once what it stands behind is held, too.
@@ -73,7 +73,9 @@ class LocalPeer:
         if self._replica.missing([fragment_id]):
             push = self._replica.begin_push(name, expected_id=fragment_id)
             return self._receive(fragment_id, push, source, MAX_PREFIXES)
-        num_bytes = self._hold_prefix(self._replica.prefix_of(fragment_id), source, MAX_PREFIXES)
+        num_bytes = self._hold_prefix(
+            self._replica.fragments.prefix_of(fragment_id), source, MAX_PREFIXES
+        )
         self._replica.insert(name, fragment_id)
         return num_bytes
 
@@ -101,5 +103,5 @@ class LocalPeer:
                 return self._receive(prefix, push, source, max_prefixes - 1)
             except FragmentNotFoundError:
                 return 0  # nobody pushed it there yet; when somebody does, it comes as a member
-        behind = self._replica.prefix_of(prefix)
+        behind = self._replica.fragments.prefix_of(prefix)
         return self._hold_prefix(behind, source, max_prefixes - 1)

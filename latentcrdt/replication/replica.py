@@ -8,7 +8,6 @@ from functools import partial
 from latentcrdt.core.compatibility import select_class
 from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
-from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import Digest, FragmentId, StateName
 from latentcrdt.core.placement import canonical_order, place_members
 from latentcrdt.core.plan import LayerRange, RenderPlan
@@ -26,8 +25,8 @@ from latentcrdt.errors import (
     StateRetractedError,
 )
 from latentcrdt.render import stream
-from latentcrdt.render.sort_key import sort_key
 from latentcrdt.replication.bounded_cache import BoundedCache
+from latentcrdt.replication.fragments import HeldFragments
 from latentcrdt.replication.prefix_chain import not_whole, prefix_chain
 from latentcrdt.replication.push import Push, PushResult
 from latentcrdt.replication.space import Space
@@ -37,21 +36,8 @@ from latentcrdt.store.protocol import Store
 MAX_FRAGMENT_BYTES = 4 << 30
 """A fragment file may be this long: ten thousand tokens of a model of 70 billion parameters."""
 
-HEADER_CACHE_BYTES = 16 << 20
-"""Encoded headers kept decoded; decoded, tokens and digests take about ten times that."""
-
-PREFIX_CACHE = 1 << 17
-"""Fragments whose prefix is remembered, about 200 bytes each: all of them are asked for at once."""
-
-KEYED_AT_ONCE_BYTES = 64 << 10
-"""Of the layer that a sort key is computed from: up to here it takes under a millisecond, and is
-done with the push; from a larger one when the key is first asked for."""
-
 DIGEST_CACHE = 1 << 17
 """Digests of rotated keys kept, about 300 bytes each: a receipt has one a layer and fragment."""
-
-VERIFIED_CACHE = 1 << 17
-"""Fragments remembered as hashed since the replica was opened, about 150 bytes each."""
 
 DEFAULT_QUERY = RenderQuery()
 
@@ -68,12 +54,9 @@ class Replica:
         self._store = store
         self._max_fragment_bytes = max_fragment_bytes
         self._states = States(store)
-        self._space = Space(store, self._states, self.prefix_of)
-        self._headers: BoundedCache[FragmentId, FragmentHeader] = BoundedCache(
-            HEADER_CACHE_BYTES, lambda header: len(header.encoded)
-        )
-        self._prefixes: BoundedCache[FragmentId, FragmentId | None] = BoundedCache(PREFIX_CACHE)
-        self._verified: BoundedCache[FragmentId, bool] = BoundedCache(VERIFIED_CACHE)
+        self.fragments = HeldFragments(store)
+        """Those of all states."""
+        self._space = Space(store, self._states, self.fragments.prefix_of)
         self._digests: BoundedCache[tuple[FragmentId, int, int, int], Digest] = BoundedCache(
             DIGEST_CACHE
         )
@@ -82,12 +65,12 @@ class Replica:
         """Return a push to be used as a context manager: ``write`` as bytes come, ``commit``."""
         self._states.refuse_retracted(state)
         upload = self._store.put(max_bytes=self._max_fragment_bytes, expected_id=expected_id)
-        return Push(upload, self._space, self._note, partial(self._insert, state))
+        return Push(upload, self._space, self.fragments.note, partial(self._insert, state))
 
     def begin_hold(self, fragment_id: FragmentId) -> Push:
         """Return a push of a fragment that others stand behind, into no state."""
         upload = self._store.put(max_bytes=self._max_fragment_bytes, expected_id=fragment_id)
-        return Push(upload, self._space, self._note, lambda _: False)
+        return Push(upload, self._space, self.fragments.note, lambda _: False)
 
     def push(self, state: StateName, fragment: Fragment | Iterable[Buffer]) -> PushResult:
         """Push a whole fragment, or the pieces of a fragment file."""
@@ -184,59 +167,16 @@ class Replica:
         """Return root and size of every state that lives, by name."""
         return self._states.overview()
 
-    def summaries(self, ids: Iterable[FragmentId]) -> dict[FragmentId, Summary]:
-        """Return the summaries of fragments, in the order given, each with its sort key.
-
-        Raises FragmentNotFoundError when one was lost or quarantined: a listing or a render of the
-        rest would look like a whole one. Pushing that fragment again heals it.
-        """
-        return {fragment_id: self._keyed(fragment_id) for fragment_id in ids}
-
-    def summary(self, fragment_id: FragmentId) -> Summary:
-        """Return what is known of a fragment that is held without opening it, if need be read."""
-        summary = self._store.summary(fragment_id)
-        if summary is None:
-            summary = Summary.of(self._header(fragment_id))
-            self._store.keep_summary(summary)
-        return summary
-
-    def sort_key(self, fragment_id: FragmentId) -> float:
-        """Return the key by which canonical order sorts (RENDER_SPEC section 3); memoised."""
-        key = self.summary(fragment_id).sort_key
-        if key is None:
-            key = sort_key(self.fragment(fragment_id))
-            self._store.keep_summary(self.summary(fragment_id).keyed(key))
-        return key
-
-    def fragment(self, fragment_id: FragmentId) -> Fragment:
-        """Return a fragment, whatever states it is a member of.
-
-        The first time since this replica was opened, all of it is hashed: what was damaged on disk
-        would otherwise be rendered under the right name. Raises CorruptFragmentError.
-        """
-        if fragment_id not in self._verified:
-            self._store.verify(fragment_id)
-            self._verified[fragment_id] = True
-        fragment = self._store.get(fragment_id, self._headers.get(fragment_id))
-        self._headers[fragment_id] = fragment.header
-        return fragment
-
     def unheld(self) -> list[tuple[StateName, FragmentId]]:
         """Return the members that are not held whole: lost, or quarantined as damaged.
 
         Neither is one that stands behind a fragment that is not held.
         """
         members = {name: self._members(name) for name in self._states.names()}
-        lost = not_whole({i for ids in members.values() for i in ids}, self.missing, self.prefix_of)
+        lost = not_whole(
+            {i for ids in members.values() for i in ids}, self.missing, self.fragments.prefix_of
+        )
         return [(name, i) for name, ids in members.items() for i in ids if i in lost]
-
-    def prefix_of(self, fragment_id: FragmentId) -> FragmentId | None:
-        """Return what a fragment was captured behind, if it is held, or was a while ago."""
-        try:
-            return self._prefixes[fragment_id]
-        except KeyError:
-            prefix = self._prefixes[fragment_id] = self.summary(fragment_id).prefix
-            return prefix
 
     def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
         """Return those of the ids that are not held, in the order given."""
@@ -252,21 +192,21 @@ class Replica:
         """
         assert query.merge is None
         if query.order is None:
-            members = select_class(self.summaries(self.state(name)), query.class_id)
-            order = canonical_order((self.sort_key(i), i) for i in members)
+            members = select_class(self.fragments.summaries(self.state(name)), query.class_id)
+            order = canonical_order((self.fragments.sort_key(i), i) for i in members)
             placed = [members[i] for i in order]
         else:
             placed = self._members_in_order(name, query.order)
         if not placed:
             raise NothingToRenderError("expected at least one fragment to render, got none")
-        first = self._header(placed[0].fragment_id)
+        first = self.fragments.header(placed[0].fragment_id)
         layers = None
         if query.layers is not None:
             layers = LayerRange.parse(query.layers, len(first.geometry.layers))
         plan = place_members(
             first.geometry,
             placed,
-            prefix_chain(first, self._header),
+            prefix_chain(first, self.fragments.header),
             layout=query.layout,
             stride=query.stride,
             layers=layers,
@@ -282,7 +222,7 @@ class Replica:
     def fragments_of(self, plan: RenderPlan) -> dict[FragmentId, Fragment]:
         """Return every fragment that a plan draws on, prefixes included."""
         placed = (*plan.prefixes, *plan.placements)
-        return {p.fragment_id: self.fragment(p.fragment_id) for p in placed}
+        return {p.fragment_id: self.fragments.get(p.fragment_id) for p in placed}
 
     def render_chunks(
         self, plan: RenderPlan, *, start: int = 0, stop: int | None = None
@@ -300,30 +240,13 @@ class Replica:
         """Return the receipt of a plan; digests of rotated keys are memoised."""
         return Receipt(
             plan,
-            tuple(self.sort_key(p.fragment_id) for p in plan.placements),
+            tuple(self.fragments.sort_key(p.fragment_id) for p in plan.placements),
             tuple(stream.run_digests(plan, self.fragments_of(plan), known=self._digests)),
         )
 
     def close(self) -> None:
         """Close the store."""
         self._store.close()
-
-    def _note(self, fragment: Fragment) -> None:
-        """Remember of a fragment that was hashed a moment ago what costs more to find out later."""
-        header = fragment.header
-        self._verified[header.fragment_id] = True
-        self._headers[header.fragment_id] = header
-        layer = header.geometry.key_layer
-        is_small = header.keys_section(layer).size <= KEYED_AT_ONCE_BYTES
-        if is_small or self._store.summary(header.fragment_id) is None:
-            key = sort_key(fragment) if is_small else None
-            self._store.keep_summary(Summary.of(header, key))
-
-    def _keyed(self, fragment_id: FragmentId) -> Summary:
-        summary = self._store.summary(fragment_id)
-        if summary is not None and summary.sort_key is not None:
-            return summary
-        return self.summary(fragment_id).keyed(self.sort_key(fragment_id))
 
     def _insert(self, name: StateName, fragment_id: FragmentId) -> bool:
         """Make a durable fragment a member."""
@@ -338,12 +261,6 @@ class Replica:
         except (StateNotFoundError, StateRetractedError):
             return ()
 
-    def _header(self, fragment_id: FragmentId) -> FragmentHeader:
-        header = self._headers.get(fragment_id)
-        if header is None:
-            header = self._headers[fragment_id] = self._store.header(fragment_id)
-        return header
-
     def _members_in_order(self, name: StateName, order: tuple[FragmentId, ...]) -> list[Summary]:
         state = self.state(name)
         for fragment_id in order:
@@ -353,4 +270,4 @@ class Replica:
                     id=str(fragment_id),
                     state=name,
                 )
-        return [self.summary(fragment_id) for fragment_id in order]
+        return [self.fragments.summary(fragment_id) for fragment_id in order]

@@ -21,7 +21,7 @@ MUTANTS = (
     ),
     Mutant(
         "damaged fragments rendered",
-        "latentcrdt/replication/replica.py",
+        "latentcrdt/replication/fragments.py",
         "            self._store.verify(fragment_id)\n",
         "",
         "tests/replication/test_damage.py",

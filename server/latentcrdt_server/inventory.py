@@ -91,7 +91,7 @@ class Inventory:
                 return
             del self._unmeasured[fragment_id]
             try:
-                size = replica.summary(fragment_id).file_bytes
+                size = replica.fragments.summary(fragment_id).file_bytes
             except LatentCRDTError:
                 # Lost, damaged, or a disk that fails: metrics are needed most when that happens.
                 self._unmeasured[fragment_id] = None

@@ -78,7 +78,7 @@ class Ledger:
             self._cursor = page.cursor
         for fragment_id in new - self._sizes.keys():
             try:
-                size = replica.summary(fragment_id).file_bytes
+                size = replica.fragments.summary(fragment_id).file_bytes
             except (FragmentNotFoundError, CorruptFragmentError):
                 self._lost.add(fragment_id)
                 continue

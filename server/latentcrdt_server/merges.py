@@ -88,7 +88,7 @@ class Merges:
             fragment = self._fragment(merge, source, derivation)
             made = self._made[derivation.derivation_id] = Made(fragment.header, sort_key(fragment))
         layers = LayerRange.parse(query.layers or ":", len(source.geometry.layers))
-        prefixes = [self._replica.fragment(p.fragment_id).header for p in source.prefixes]
+        prefixes = [self._replica.fragments.get(p.fragment_id).header for p in source.prefixes]
         plan = place_derived(source, made.header, prefixes, layers=layers)
         return Merged(source, merge, derivation, made, plan)
 
@@ -105,7 +105,7 @@ class Merges:
     def _held(self, merged: Merged) -> dict[FragmentId, Fragment]:
         """Return the fragments of the merged plan, this one made again if its body is gone."""
         prefixes = {
-            p.fragment_id: self._replica.fragment(p.fragment_id) for p in merged.plan.prefixes
+            p.fragment_id: self._replica.fragments.get(p.fragment_id) for p in merged.plan.prefixes
         }
         fragment = self._fragment(merged.merge, merged.source, merged.derivation)
         return prefixes | {fragment.fragment_id: fragment}

@@ -89,7 +89,7 @@ class Roster:
         """
         while fragment_id not in self._states_of and fragment_id not in self._is_placed:
             try:
-                prefix = replica.prefix_of(fragment_id)
+                prefix = replica.fragments.prefix_of(fragment_id)
             except (FragmentNotFoundError, CorruptFragmentError):
                 return
             if prefix is None:

@@ -55,7 +55,7 @@ def make_replica(*fragments: Fragment, name: StateName = A) -> Replica:
 
 def held(replica: Replica) -> dict[StateName, dict[FragmentId, bytes]]:
     return {
-        name: {i: replica.fragment(i).to_bytes() for i in replica.state(name)}
+        name: {i: replica.fragments.get(i).to_bytes() for i in replica.state(name)}
         for name in replica.states()
     }
 
@@ -265,7 +265,7 @@ class LyingPeer(LocalPeer):
         self._victim = victim
 
     def pour(self, fragment_id: FragmentId, write: Callable[[Buffer], None]) -> None:
-        data = self._replica.fragment(fragment_id).to_bytes()
+        data = self._replica.fragments.get(fragment_id).to_bytes()
         write(self._spoil(data) if fragment_id == self._victim else data)
 
 

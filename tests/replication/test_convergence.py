@@ -59,7 +59,7 @@ def test_any_split_into_replicas_merges_to_the_same_render(
     for part in data.draw(st.permutations(parts)):
         if part.states():
             for fragment_id in data.draw(st.permutations(part.state(NAME).ids)):
-                merged.push(NAME, part.fragment(fragment_id))
+                merged.push(NAME, part.fragments.get(fragment_id))
     assert merged.state(NAME).root == whole.state(NAME).root
     plan = merged.plan(NAME)
     assert plan.render_id == whole.plan(NAME).render_id
@@ -121,4 +121,4 @@ def test_a_replicas_state_is_the_latent_state_of_its_fragments(items: list[Fragm
     replica = replica_of(items)
     ids: set[FragmentId] = {fragment.fragment_id for fragment in items}
     assert replica.state(NAME) == LatentState(ids)
-    assert list(replica.summaries(replica.state(NAME))) == sorted(ids)
+    assert list(replica.fragments.summaries(replica.state(NAME))) == sorted(ids)

@@ -39,14 +39,14 @@ def test_damaged_keys_are_not_rendered(damaged: Replica) -> None:
 
 def test_damaged_keys_get_no_sort_key_and_no_receipt(damaged: Replica) -> None:
     with pytest.raises(CorruptFragmentError):
-        damaged.sort_key(PAIR[1].fragment_id)
+        damaged.fragments.sort_key(PAIR[1].fragment_id)
     with pytest.raises(FragmentNotFoundError):  # quarantined meanwhile: it is missed, not served
         damaged.plan(STATE)
 
 
 def test_a_push_heals_what_was_damaged(damaged: Replica) -> None:
     with pytest.raises(CorruptFragmentError):
-        damaged.fragment(PAIR[1].fragment_id)
+        damaged.fragments.get(PAIR[1].fragment_id)
     assert damaged.missing([PAIR[1].fragment_id]) == [PAIR[1].fragment_id]
     damaged.push(STATE, PAIR[1])
     receipt = damaged.receipt(damaged.plan(STATE))

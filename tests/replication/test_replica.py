@@ -73,7 +73,7 @@ def test_a_push_tells_whether_the_state_grew(replica: Replica) -> None:
 def test_a_push_may_come_in_pieces(replica: Replica) -> None:
     data = make_fragment(1).to_bytes()
     result = replica.push(NAME, (data[i : i + 10] for i in range(0, len(data), 10)))
-    assert replica.fragment(result.header.fragment_id).to_bytes() == data
+    assert replica.fragments.get(result.header.fragment_id).to_bytes() == data
 
 
 def test_a_push_that_is_not_committed_leaves_nothing(replica: Replica) -> None:
@@ -238,7 +238,9 @@ def test_an_empty_state_has_nothing_to_render(replica: Replica) -> None:
 
 def test_canonical_order_is_by_sort_key(replica: Replica) -> None:
     ids = push_all(replica, *map(make_fragment, range(5)))
-    assert order_of(replica, RenderQuery()) == sorted(ids, key=lambda i: (replica.sort_key(i), i))
+    assert order_of(replica, RenderQuery()) == sorted(
+        ids, key=lambda i: (replica.fragments.sort_key(i), i)
+    )
 
 
 def test_bag_order_is_the_callers(replica: Replica) -> None:
@@ -347,7 +349,7 @@ def test_the_receipt_of_a_render_that_was_sent_turns_nothing_again(
     list(replica.render_chunks(plan))
     expected = Receipt(
         plan,
-        tuple(replica.sort_key(p.fragment_id) for p in plan.placements),
+        tuple(replica.fragments.sort_key(p.fragment_id) for p in plan.placements),
         tuple(run_digests(plan, replica.fragments_of(plan))),
     )
 

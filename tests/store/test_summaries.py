@@ -86,7 +86,7 @@ def test_an_opening_reads_no_head_of_what_was_pushed(
     filled: Path, heads_read: list[object]
 ) -> None:
     replica = Replica(DirectoryStore(filled))
-    found = replica.summaries(replica.state(NAME))
+    found = replica.fragments.summaries(replica.state(NAME))
     assert heads_read == []
     assert found == {
         f.fragment_id: Summary.of(f.header, sort_key(f))
@@ -103,7 +103,7 @@ def test_an_object_of_another_size_is_quarantined_at_the_start(filled: Path, dam
     assert store.summary(ONE.fragment_id) is None
     assert store.damage().num_quarantined == 1
     with pytest.raises(FragmentNotFoundError):
-        Replica(store).summaries([ONE.fragment_id])
+        Replica(store).fragments.summaries([ONE.fragment_id])
     store.close()
 
 
@@ -147,7 +147,7 @@ def test_what_is_lost_of_the_summaries_is_made_again(
         path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
     for _ in range(2):
         replica = Replica(DirectoryStore(filled))
-        found = replica.summaries(replica.state(NAME))
+        found = replica.fragments.summaries(replica.state(NAME))
         assert found == {f.fragment_id: Summary.of(f.header, sort_key(f)) for f in FRAGMENTS}
         replica.close()
     heads_read.clear()

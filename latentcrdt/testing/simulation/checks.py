@@ -39,7 +39,7 @@ def whole(machine: Machine) -> None:
             if fragment_id not in CONTENT:
                 raise ViolationError(f"{machine.name}: {fragment_id} was never pushed")
             try:
-                data = machine.replica.fragment(fragment_id).to_bytes()
+                data = machine.replica.fragments.get(fragment_id).to_bytes()
             except LatentCRDTError as error:
                 raise ViolationError(
                     f"{machine.name}: member {fragment_id} of {name!r}: {error}"

@@ -84,7 +84,7 @@ def fetch(
 ) -> Response:
     """Fetch a fragment file, or with `layers=` the bare sections of those layers, K before V."""
     caller.check_readable(fragment)
-    found = service.replica.fragment(fragment)
+    found = service.replica.fragments.get(fragment)
     if layers is None:
         return transfer(request, _file(found, service), service.streams)
     return transfer(request, _layers(found, layers, service), service.streams)

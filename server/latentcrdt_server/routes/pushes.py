@@ -63,7 +63,7 @@ async def push(
             pass
         else:
             service.metrics.dedupe_hits.inc()
-            fragment = await run_in_threadpool(service.replica.fragment, fragment_id)
+            fragment = await run_in_threadpool(service.replica.fragments.get, fragment_id)
             return _answer(request, state, fragment.header, created=created)
     length = declared_length(request.headers, service.settings.max_fragment_bytes)
     held = HELD_BYTES if length is None else min(length, HELD_BYTES)

@@ -54,7 +54,7 @@ def read_state(request: Request, state: StateArg, service: ServiceArg) -> Respon
     headers = {"ETag": quote(str(snapshot.root)), "Vary": "Accept"}
     if none_match_fails(request.headers.get("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    members = list(service.replica.summaries(snapshot.ids).values())
+    members = list(service.replica.fragments.summaries(snapshot.ids).values())
     classes = Counter(member.class_id for member in members)
     document = {
         "name": state,

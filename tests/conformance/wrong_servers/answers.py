@@ -70,7 +70,7 @@ def of_several_classes_the_first_is_rendered(server: FaultyServer) -> None:
         try:
             return plan(name, query)
         except AmbiguousClassError:
-            first = server.replica.summary(server.replica.state(name).ids[0])
+            first = server.replica.fragments.summary(server.replica.state(name).ids[0])
             return plan(name, replace(query, class_id=first.class_id))
 
     server.patch.setattr(server.replica, "plan", planned)

@@ -174,7 +174,7 @@ def a_prefix_is_a_contribution_of_its_own(server: FaultyServer) -> None:
         right = plan(name, query)
         if not right.prefixes:
             return right
-        outer = server.replica.fragment(right.prefixes[0].fragment_id)
+        outer = server.replica.fragments.get(right.prefixes[0].fragment_id)
         return place([outer.header], layout=query.layout, stride=query.stride)
 
     server.patch.setattr(server.replica, "plan", planned)
@@ -185,7 +185,7 @@ def a_chosen_class_is_the_smallest_all_the_same(server: FaultyServer) -> None:
     plan = server.replica.plan
 
     def planned(name: StateName, query: RenderQuery) -> RenderPlan:
-        members = server.replica.summaries(server.replica.state(name)).values()
+        members = server.replica.fragments.summaries(server.replica.state(name)).values()
         classes = {member.class_id for member in members}
         return plan(name, replace(query, class_id=min(classes)))
 

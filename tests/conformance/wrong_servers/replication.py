@@ -87,7 +87,7 @@ def a_retracted_state_was_never_there(asked: Request, given: Response) -> None:
 
 @replication.fault("retraction/other-states")
 def a_retraction_takes_what_others_hold(server: FaultyServer) -> None:
-    retract, fragment = server.replica.retract, server.replica.fragment
+    retract, fragment = server.replica.retract, server.replica.fragments.get
     gone: set[FragmentId] = set()
 
     def take_along(name: StateName) -> bool:
@@ -100,7 +100,7 @@ def a_retraction_takes_what_others_hold(server: FaultyServer) -> None:
         return fragment(fragment_id)
 
     server.patch.setattr(server.replica, "retract", take_along)
-    server.patch.setattr(server.replica, "fragment", find)
+    server.patch.setattr(server.replica.fragments, "get", find)
 
 
 @replication.answered("retraction/lifetimes")
