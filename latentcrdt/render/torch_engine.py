@@ -32,6 +32,9 @@ threads spend on starting together is little."""
 LONG_ELEMENTS = 1 << 17
 """A run at least this long is turned from where it lies; shorter ones are gathered first."""
 
+MOST_TURNERS = 16
+"""Shapes of chunks that one scratch knows."""
+
 MOST_REMEMBERED = 1 << 16
 """Runs of which is remembered whether they hold tiny keys."""
 
@@ -54,11 +57,16 @@ class Scratch:
         self.turned = torch.empty(elements, dtype=COMPUTED[dtype], device=device)
         # Not a part of `turned`: its lines would go from core to core, as elements differ in size.
         self.magnitudes = torch.empty(elements, dtype=INTEGER[dtype], device=device)
-        self._turner = lru_cache(maxsize=16)(lambda *shape_and_rope: Turner(self, *shape_and_rope))
+        self._turners: dict[tuple[torch.Size, RopeDescriptor], Turner] = {}
 
     def turner(self, shape: torch.Size, rope: RopeDescriptor) -> Turner:
         """Return what turns chunks of this shape: views cost more to take than a small chunk."""
-        return self._turner(shape, rope)
+        found = self._turners.get((shape, rope))
+        if found is None:
+            if len(self._turners) == MOST_TURNERS:
+                self._turners.clear()
+            found = self._turners[shape, rope] = Turner(self, shape, rope)
+        return found
 
 
 class Turner:

@@ -54,4 +54,18 @@ MUTANTS = (
         "",
         "tests/durability/test_found.py",
     ),
+    Mutant(
+        "a header that is known is believed whatever the file says",
+        "latentcrdt/store/object_file.py",
+        "if size == len(framing) + known.body_bytes and file.read(0, len(framing)) == framing:",
+        "if size == len(framing) + known.body_bytes:",
+        "tests/store/test_recovery.py",
+    ),
+    Mutant(
+        "another file under the same name is sent for the one that is mapped",
+        "latentcrdt/store/mapped_file.py",
+        "if _identity(descriptor) != mapped.identity:",
+        "if not descriptor:",
+        "tests/store/test_mapped_file.py",
+    ),
 )
