@@ -97,7 +97,7 @@ def check_sound(tests: str, folder: Path) -> None:
 
 
 def main() -> None:
-    """Try every mutant whose name contains the words given; print a table; exit 1 on a survivor."""
+    """Try every mutant whose name contains the words given; exit 1 if one survives."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("words", nargs="*", help="only mutants whose name contains all of these")
     words = parser.parse_args().words
@@ -105,6 +105,7 @@ def main() -> None:
     for tests in dict.fromkeys(mutant.tests for mutant in chosen):
         with tempfile.TemporaryDirectory() as folder:
             check_sound(tests, Path(folder))
+        print(f"pass      {tests}", flush=True)
     survivors = 0
     for mutant in chosen:
         with tempfile.TemporaryDirectory() as folder:
