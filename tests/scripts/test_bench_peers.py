@@ -15,13 +15,39 @@ from scripts.bench_peers.contender import Payload
 from scripts.bench_peers.fragments import DISTINCT, NUM_LAYERS, fresh_fragment
 from scripts.bench_peers.limits import LIMITS, PUT, PUT_DURABLY, SENDFILE, RawSession, raw_server
 from scripts.bench_peers.measure import Cell, measure
-from scripts.bench_peers.ours import OURS, PUSH, RENDER_THERE, OurSession, our_server
+from scripts.bench_peers.ours import FETCH, OURS, PUSH, RENDER_THERE, OurSession, our_server
 from scripts.bench_peers.page import Report, grids, promises, section
 from scripts.bench_peers.plot import plot
+from scripts.bench_peers.ratios import table
 from scripts.bench_peers.resp import BareSession
 from scripts.bench_peers.shared_folder import SHARED_FOLDER
 from tests.scripts.forgetful import FORGETFUL
 from tests.scripts.resp_server import RespServer
+
+RUNS = [
+    {
+        "rows": [
+            {"operation": o, "cell": {"megabytes": 1, "num_clients": n}, "is_put": p,
+             "bytes_per_second": rate * (1 + run)}
+            for n in (1, 8)
+            for o, p, rate in (
+                ("memcpy", True, 9), (PUSH, True, 2 + run), ("a SET", True, 4),
+                (FETCH, False, 3), ("a GET", False, 6),
+            )
+        ]
+    }
+    for run in range(3)
+]  # fmt: skip
+
+
+def test_parts_are_taken_within_a_run_and_of_the_same_operation():
+    assert table(RUNS).splitlines() == [
+        "|  | 1 MB | 1 MB, 8 clients |",
+        "| --- | ---: | ---: |",
+        "| push, of a SET | 0.75 (0.50-1.00) | 0.75 (0.50-1.00) |",
+        "| fetch, of a GET | 0.50 (0.50-0.50) | 0.50 (0.50-0.50) |",
+    ]
+
 
 CONTENDERS = [*LIMITS, OURS, SHARED_FOLDER]
 CELL = Cell(megabytes=1, num_clients=2)
