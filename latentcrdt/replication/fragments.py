@@ -72,7 +72,8 @@ class HeldFragments:
         """Return what is known of a fragment that is held without opening it, if need be read."""
         summary = self._store.summary(fragment_id)
         if summary is None:
-            summary = Summary.of(self.header(fragment_id))
+            # Of the store, not one that is remembered: that may be of a fragment that is gone.
+            summary = Summary.of(self._store.header(fragment_id))
             self._store.keep_summary(summary)
         return summary
 
@@ -96,7 +97,6 @@ class HeldFragments:
         """Remember of a fragment that was hashed a moment ago what costs more to find out later."""
         header = fragment.header
         self._verified[header.fragment_id] = True
-        self._headers[header.fragment_id] = header
         layer = header.geometry.key_layer
         is_small = header.keys_section(layer).size <= KEYED_AT_ONCE_BYTES
         if is_small or self._store.summary(header.fragment_id) is None:

@@ -10,6 +10,7 @@ from latentcrdt.core.ids import StateName
 from latentcrdt.errors import CorruptFragmentError, FragmentNotFoundError
 from latentcrdt.replication.replica import Replica
 from latentcrdt.store.directory import DirectoryStore
+from latentcrdt.store.memory import MemoryStore
 from latentcrdt.testing.fragments import make_fragment
 
 STATE = StateName("s")
@@ -42,6 +43,21 @@ def test_damaged_keys_get_no_sort_key_and_no_receipt(damaged: Replica) -> None:
         damaged.fragments.sort_key(PAIR[1].fragment_id)
     with pytest.raises(FragmentNotFoundError):  # quarantined meanwhile: it is missed, not served
         damaged.plan(STATE)
+
+
+def test_a_fragment_that_is_gone_is_missed_though_its_header_is_remembered() -> None:
+    store = MemoryStore()
+    replica = Replica(store)
+    fragment = make_fragment(1)
+    replica.push(STATE, fragment)
+    list(replica.render_chunks(replica.plan(STATE)))
+    store.remove(fragment.fragment_id)
+    for ask in (replica.fragments.summary, replica.fragments.get, replica.fragments.sort_key):
+        with pytest.raises(FragmentNotFoundError):
+            ask(fragment.fragment_id)
+    with pytest.raises(FragmentNotFoundError):
+        replica.plan(STATE)
+    assert store.summary(fragment.fragment_id) is None
 
 
 def test_a_push_heals_what_was_damaged(damaged: Replica) -> None:
