@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 
 def replace_section(page: Path, name: str, text: str) -> None:
@@ -22,6 +24,11 @@ def replace_section(page: Path, name: str, text: str) -> None:
     if count != 1 or old.count(begin) != 1 or old.count(end) != 1:
         raise ValueError(f"{page.name}: expected {begin} and {end}, in this order, once")
     page.write_text(new, encoding="utf-8")
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return the median of the figures of several runs, and the lowest and highest."""
+    return f"{median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
 
 
 def markdown(headers: list[str], rows: list[list[str]]) -> str:

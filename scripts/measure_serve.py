@@ -11,7 +11,7 @@ from statistics import median
 from latentcrdt.cli.bench.serve import Served, measure
 from latentcrdt.cli.output import console
 from scripts.machine_facts import machine_facts
-from scripts.marked_section import markdown, replace_section
+from scripts.marked_section import markdown, replace_section, spread
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 SECTION = "serve"
@@ -42,8 +42,7 @@ def parts(sizes: dict[int, list[Served]]) -> str:
             if getattr(row, field) is None:
                 continue
             found = [[getattr(run.rows[index], field) for run in runs] for runs in sizes.values()]
-            cells = [f"{median(three):.2f} ({min(three):.2f}-{max(three):.2f})" for three in found]
-            rows.append([f"{row.what}, of the {limit}", *cells])
+            rows.append([f"{row.what}, of the {limit}", *map(spread, found)])
     waits = [
         f"{max(run.health_p99_seconds for run in runs) * 1e3:.1f} ms" for runs in sizes.values()
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from latentcrdt.core.container import FRAGMENT_MAGIC, frame, split
+from latentcrdt.core.container import FRAGMENT_MAGIC, split
 from latentcrdt.core.encoding import Buffer, digest
 from latentcrdt.core.geometry import Geometry
 from latentcrdt.core.header import (
@@ -40,7 +40,7 @@ class Fragment:
     @property
     def framing(self) -> bytes:
         """The bytes of the fragment file that stand before the body."""
-        return frame(FRAGMENT_MAGIC, self.header.encoded)
+        return self.header.framing
 
     def keys(self, layer: int) -> memoryview:
         """Return the bytes of a layer's K ``[H, T_l, D]``."""

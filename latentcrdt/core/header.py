@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from latentcrdt.core.compatibility import class_id
-from latentcrdt.core.container import body_offset
+from latentcrdt.core.container import FRAGMENT_MAGIC, body_offset, frame
 from latentcrdt.core.encoding import (
     DIGEST_BYTES,
     Buffer,
@@ -164,6 +164,11 @@ class FragmentHeader:
                 [[bytes(pair.keys), bytes(pair.values)] for pair in self.digests],
             ],
         )
+
+    @property
+    def framing(self) -> bytes:
+        """The bytes of the fragment file that stand before the body."""
+        return frame(FRAGMENT_MAGIC, self.encoded)
 
     @property
     def file_bytes(self) -> int:

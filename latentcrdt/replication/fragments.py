@@ -49,8 +49,10 @@ class HeldFragments:
         if fragment_id not in self._verified:
             self._store.verify(fragment_id)
             self._verified[fragment_id] = True
-        fragment = self._store.get(fragment_id, self._headers.get(fragment_id))
-        self._headers[fragment_id] = fragment.header
+        known = self._headers.get(fragment_id)
+        fragment = self._store.get(fragment_id, known)
+        if known is None:
+            self._headers[fragment_id] = fragment.header
         return fragment
 
     def header(self, fragment_id: FragmentId) -> FragmentHeader:

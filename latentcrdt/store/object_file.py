@@ -10,7 +10,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from latentcrdt.core.container import FRAGMENT_MAGIC, body_offset, frame
+from latentcrdt.core.container import body_offset
 from latentcrdt.core.fragment import Fragment, check_body_length
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId
@@ -34,8 +34,8 @@ def read_header(
         size = file.size
         if known is not None:
             assert known.fragment_id == fragment_id
-            framing = frame(FRAGMENT_MAGIC, known.encoded)
-            if size == len(framing) + known.body_bytes and file.read(0, len(framing)) == framing:
+            framing = known.framing
+            if size == known.file_bytes and file.read(0, len(framing)) == framing:
                 return known
         reader = FragmentReader(max_bytes=size, expected_id=fragment_id)
         while reader.header is None:

@@ -12,12 +12,11 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from scripts.bench_peers.measure import Cell
 from scripts.bench_peers.ours import FETCH, PUSH
-from scripts.marked_section import markdown, replace_section
+from scripts.marked_section import markdown, replace_section, spread
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 SECTION = "peer-ratios"
@@ -39,9 +38,8 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
         if rival.startswith(NO_RIVALS):
             continue
         ours = PUSH if puts else FETCH
-        parts = [sorted(run[ours, c] / run[rival, c] for run in rates) for c in cells]
-        shown = [f"{median(three):.2f} ({three[0]:.2f}-{three[-1]:.2f})" for three in parts]
-        lines.append([f"{ours.removeprefix('latentcrdt ')}, of {rival}", *shown])
+        parts = ([run[ours, cell] / run[rival, cell] for run in rates] for cell in cells)
+        lines.append([f"{ours.removeprefix('latentcrdt ')}, of {rival}", *map(spread, parts)])
     return markdown(["", *map(_title, cells)], lines)
 
 

@@ -13,6 +13,7 @@ from latentcrdt_server import outgoing
 from latentcrdt_server.outgoing import Outgoing
 
 from latentcrdt.store.system_disk import SystemDisk
+from tests.store.descriptors import descriptors
 
 BYTES = os.urandom(3 * 2**20)
 
@@ -106,7 +107,3 @@ def test_a_slice_that_is_given_up_leaves_no_descriptor(mapped: memoryview) -> No
     slice_.close()
     slice_.close()
     assert descriptors() == before
-
-
-def descriptors() -> set[str]:
-    return {path.name for path in Path("/proc/self/fd").iterdir()}

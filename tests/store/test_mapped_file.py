@@ -10,6 +10,7 @@ import pytest
 
 from latentcrdt.store.mapped_file import open_behind
 from latentcrdt.store.system_disk import SystemDisk
+from tests.store.descriptors import descriptors
 
 BYTES = bytes(range(256)) * 64
 
@@ -54,7 +55,3 @@ def test_another_file_under_the_name_is_not_taken_for_it(
     before = descriptors()
     assert open_behind(view) is None
     assert descriptors() == before
-
-
-def descriptors() -> set[str]:
-    return {path.name for path in Path("/proc/self/fd").iterdir()}

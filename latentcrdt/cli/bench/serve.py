@@ -10,9 +10,9 @@ from pathlib import Path
 
 from latentcrdt_server.child_process import ServerProcess
 
-from latentcrdt.cli.bench.measure import Action, median_seconds
+from latentcrdt.cli.bench.measure import Action, median_seconds, status_bytes
 from latentcrdt.cli.bench.raw_wire import RawWire, raw_wire, receive_and_write
-from latentcrdt.cli.bench.watch import anonymous_memory, health, percentile
+from latentcrdt.cli.bench.watch import ANONYMOUS, anonymous_memory, health, percentile
 from latentcrdt.client import Client
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.testing.fragments import make_fragment, make_geometry
@@ -84,8 +84,7 @@ def measure(num_bytes: int, runs: int) -> Served:
     with tempfile.TemporaryDirectory() as name, raw_wire() as wire:
         folder = Path(name)
         with ServerProcess(folder / "data") as server, Client(server.url) as client:
-            with anonymous_memory(server.pid) as idle:
-                pass
+            idle = status_bytes(server.pid, ANONYMOUS)
             actions = _actions(client, wire, made, folder)
             peaks: dict[str, int] = {}
 
@@ -117,7 +116,7 @@ def measure(num_bytes: int, runs: int) -> Served:
         )
         for what, taken in seconds.items()
     ]
-    return Served(size_of_one, rows, max(idle), percentile(answers, 0.99))
+    return Served(size_of_one, rows, idle, percentile(answers, 0.99))
 
 
 def _actions(

@@ -7,8 +7,10 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from urllib.parse import urlsplit
+
+from latentcrdt_server.background import in_background
 
 from latentcrdt.cli.bench.measure import status_bytes
 
@@ -55,20 +57,12 @@ def percentile(values: Sequence[float], part: float) -> float:
     return sorted(values)[max(0, math.ceil(part * len(values)) - 1)]
 
 
-@contextmanager
-def _repeating(look: Callable[[], None]) -> Iterator[None]:
+def _repeating(look: Callable[[], None]) -> AbstractContextManager[None]:
     """Call a function at once and again and again in a thread, until the block is left."""
-    stop = threading.Event()
 
-    def repeat() -> None:
+    def repeat(stop: threading.Event) -> None:
         look()
         while not stop.wait(SAMPLE_S):
             look()
 
-    thread = threading.Thread(target=repeat)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return in_background("watch", repeat)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from statistics import mean
 
 from latentcrdt.evals.confluence.battery import battery
@@ -12,7 +12,7 @@ from latentcrdt.evals.confluence.regimes import Outcome
 from latentcrdt.evals.confluence.signals import SHOWN
 from latentcrdt.evals.report.finding import Finding, decided, untestable
 from latentcrdt.evals.report.table import percent, points
-from latentcrdt.evals.statistics import group_difference
+from latentcrdt.evals.statistics import Difference, group_difference
 
 SAID = {
     "merge": Outcome.CONFLUENCE,
@@ -45,18 +45,13 @@ def of_categories(judged: Judged, names: set[str], outcome: Outcome, claim: str)
         found = judged.outcome(record, SHOWN)
         return None if found is None else float(found is outcome)
 
-    own, others = (
-        by_pair([r for r in judged.records if (r.category in names) is inside], has)[0]
-        for inside in (True, False)
-    )
-    if min(len(own), len(others)) < FEW:
-        return untestable(claim, f"{len(own)} and {len(others)} pairs")
-    difference = group_difference(own, others)
-    evidence = (
-        f"{outcome} {percent(mean(own))} % of {len(own)} pairs, {percent(mean(others))} % of "
-        f"{len(others)} others: {points(difference)} points"
-    )
-    return decided(claim, difference.interval, evidence)
+    def evidence(own: list[float], others: list[float], difference: Difference) -> str:
+        return (
+            f"{outcome} {percent(mean(own))} % of {len(own)} pairs, {percent(mean(others))} % of "
+            f"{len(others)} others: {points(difference)} points"
+        )
+
+    return _compared(judged, names, has, claim, evidence)
 
 
 def _quantifiers(judged: Judged) -> Finding:
@@ -66,16 +61,29 @@ def _quantifiers(judged: Judged) -> Finding:
         merge = record.merge(SHOWN)
         return None if merge is None else -abs(merge.metrics.balance)
 
+    def evidence(own: list[float], others: list[float], difference: Difference) -> str:
+        return (
+            f"mean |balance| {-mean(own):.3f} of {len(own)} pairs, {-mean(others):.3f} of "
+            f"{len(others)} others: {-difference.mean:+.2f} "
+            f"[{-difference.interval.high:+.2f}, {-difference.interval.low:+.2f}]"
+        )
+
+    return _compared(judged, {QUANTIFIERS}, closeness, claim, evidence)
+
+
+def _compared(
+    judged: Judged,
+    names: set[str],
+    score: Callable[[Record], float | None],
+    claim: str,
+    evidence: Callable[[list[float], list[float], Difference], str],
+) -> Finding:
+    """Return whether pairs of some categories score higher than all others."""
     own, others = (
-        by_pair([r for r in judged.records if (r.category == QUANTIFIERS) is inside], closeness)[0]
+        by_pair([r for r in judged.records if (r.category in names) is inside], score)[0]
         for inside in (True, False)
     )
     if min(len(own), len(others)) < FEW:
         return untestable(claim, f"{len(own)} and {len(others)} pairs")
     difference = group_difference(own, others)
-    evidence = (
-        f"mean |balance| {-mean(own):.3f} of {len(own)} pairs, {-mean(others):.3f} of "
-        f"{len(others)} others: {-difference.mean:+.2f} "
-        f"[{-difference.interval.high:+.2f}, {-difference.interval.low:+.2f}]"
-    )
-    return decided(claim, difference.interval, evidence)
+    return decided(claim, difference.interval, evidence(own, others, difference))
