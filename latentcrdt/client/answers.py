@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from latentcrdt.client.byte_range import ContentRange
 from latentcrdt.errors import (
     BusyError,
     ConnectionFailedError,
@@ -42,6 +43,17 @@ class Answer:
     def is_success(self) -> bool:
         """Whether the status is 2xx. A redirection is not: none is ever followed."""
         return 200 <= self.status < 300
+
+    @property
+    def content_length(self) -> int:
+        """The announced length, 0 if there is none; good for progress, not for taking memory."""
+        text = self.headers.get("content-length", "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+
+    @property
+    def content_range(self) -> ContentRange | None:
+        """Which bytes of a file it holds, where it says so."""
+        return ContentRange.parse(self.headers.get("content-range", ""))
 
 
 def read_json(answer: Answer) -> Any:

@@ -13,16 +13,23 @@ from typing import Any, Literal, Self, TypeVar
 import httpx2
 import stamina
 
-from latentcrdt.client import calls, derived_flows, flows, sync_calls
+from latentcrdt.client import (
+    calls,
+    derived_flows,
+    fetch_flows,
+    push_flows,
+    render_flows,
+    sync_calls,
+)
 from latentcrdt.client.answers import retry_delay
 from latentcrdt.client.arriving import ArrivingRender
 from latentcrdt.client.blocking import EVERYTHING, Client
 from latentcrdt.client.body import FragmentBody, Progress
 from latentcrdt.client.calls import Call
 from latentcrdt.client.derived_flows import check_derivable
-from latentcrdt.client.flows import Download, Flow, Step, Work
 from latentcrdt.client.fragment_cache import FragmentCache
 from latentcrdt.client.local_flows import Sources, render_locally
+from latentcrdt.client.steps import Download, Flow, Several, Step, Work, ask
 from latentcrdt.client.values import PeerStatus, PushResult, StateListing, StateSummary
 from latentcrdt.client.wire import (
     DEFAULT_MAX_BYTES,
@@ -38,6 +45,7 @@ from latentcrdt.core.derived import Derived, Repair
 from latentcrdt.core.documents import PlanDocument, ReceiptDocument
 from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.fragment_layers import FragmentLayers
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import Digest, FragmentId, StateName
 from latentcrdt.core.plan import RenderPlan
@@ -70,10 +78,13 @@ class AsyncClient:
         attempts: int = 4,
         max_fragment_bytes: int = DEFAULT_MAX_BYTES,
         max_render_bytes: int = DEFAULT_MAX_BYTES,
+        connections: int | None = None,
         cache: FragmentCache | None = None,
     ) -> None:
         """Take a server's address; ``token`` defaults to the environment's LATENTCRDT_TOKEN.
 
+        A call fetches over so many ``connections`` at once: a large fragment in parts, or several.
+        By default that is 4, or 1 where the server is on this machine, which several would slow.
         With a ``cache`` no fragment is fetched twice, and renders are made here unless asked for
         elsewhere: the same bytes, for less on the wire.
         """
@@ -86,6 +97,7 @@ class AsyncClient:
             attempts,
             max_fragment_bytes,
             max_render_bytes,
+            connections,
         )
         self._http = httpx2.AsyncClient(**self._settings.http_options())
         self._blocking: Client | None = None
@@ -111,7 +123,7 @@ class AsyncClient:
         self, name: str, fragment: Fragment | Path | str, *, on_progress: Progress | None = None
     ) -> PushResult:
         """Make a fragment a member of a state; as `Client.push`."""
-        flow = flows.push(StateName(name), fragment, on_progress, is_inviting=False)
+        flow = push_flows.push(StateName(name), fragment, on_progress, is_inviting=False)
         return await self._run(flow)
 
     async def insert(self, name: str, fragment_id: FragmentId) -> bool:
@@ -120,20 +132,27 @@ class AsyncClient:
 
     async def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
         """Return those of the ids whose fragments the server lacks."""
-        return await self._run(flows.missing(list(ids)))
+        return await self._run(push_flows.missing(list(ids)))
 
     async def fetch(
         self, fragment_id: FragmentId, *, on_progress: Progress | None = None
     ) -> Fragment:
         """Return a fragment, verified while it arrived."""
-        return await self._run(flows.fetch(fragment_id, self._settings.limits, on_progress))
+        return await self._run(fetch_flows.fetch(fragment_id, self._settings.limits, on_progress))
 
     async def fetch_to(
         self, fragment_id: FragmentId, path: Path | str, *, on_progress: Progress | None = None
     ) -> FragmentHeader:
         """Write a fragment to a file that appears only when it is whole and verified."""
         limits = self._settings.limits
-        return await self._run(flows.fetch_to(fragment_id, Path(path), limits, on_progress))
+        return await self._run(fetch_flows.fetch_to(fragment_id, Path(path), limits, on_progress))
+
+    async def fetch_layers(
+        self, fragment_id: FragmentId, layers: str, *, on_progress: Progress | None = None
+    ) -> FragmentLayers:
+        """Return some layers of a fragment, verified; as `Client.fetch_layers`."""
+        limits = self._settings.limits
+        return await self._run(fetch_flows.fetch_layers(fragment_id, layers, limits, on_progress))
 
     async def plan(self, name: str, query: RenderQuery = EVERYTHING) -> PlanDocument:
         """Return the plan of a render: order, positions and sizes."""
@@ -147,7 +166,7 @@ class AsyncClient:
         self, name: str, plan: RenderPlan, query: RenderQuery = EVERYTHING
     ) -> Receipt:
         """Return the receipt of exactly this plan, also when the state has grown since."""
-        return await self._run(flows.receipt_for(StateName(name), plan, query))
+        return await self._run(render_flows.receipt_for(StateName(name), plan, query))
 
     async def render(
         self,
@@ -179,7 +198,7 @@ class AsyncClient:
         if where == "client" or (where is None and sources.make_it_cheaper_here(query)):
             flow = render_locally(state, query, limits, on_progress, sources)
         else:
-            flow = flows.render_remotely(state, query, limits, on_progress, verify=verify)
+            flow = render_flows.render_remotely(state, query, limits, on_progress, verify=verify)
         return await self._run(flow)
 
     async def render_layers(
@@ -232,7 +251,7 @@ class AsyncClient:
 
     async def pour(self, fragment_id: FragmentId, write: Callable[[Buffer], None]) -> None:
         """Hand a fragment's file to ``write`` as it comes: whoever takes it has to verify it."""
-        return await self._run(flows.pour(fragment_id, write))
+        return await self._run(fetch_flows.pour(fragment_id, write))
 
     async def peers(self) -> list[PeerStatus]:
         """Return how the server stands with each of its peers."""
@@ -256,7 +275,7 @@ class AsyncClient:
         await self.close()
 
     async def _ask(self, call: Call[T]) -> T:
-        return await self._run(flows.ask(call))
+        return await self._run(ask(call))
 
     async def _run(self, flow: Flow[T]) -> T:
         """Perform a flow's steps until it returns; closing it undoes what it left half done."""
@@ -277,6 +296,8 @@ class AsyncClient:
     async def _perform(self, step: Step) -> Any:
         if isinstance(step, Work):
             return await asyncio.to_thread(step.function)
+        if isinstance(step, Several):
+            return await self._at_once(step)
         exchange = Exchange.of(step)
         async for attempt in stamina.retry_context(
             on=retry_delay, attempts=self._settings.attempts, **RETRY_WAITS
@@ -284,6 +305,22 @@ class AsyncClient:
             with attempt:
                 return await self._attempt(exchange)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _at_once(self, step: Several[T]) -> list[T]:
+        room = asyncio.Semaphore(self._settings.num_connections)
+
+        async def one(flow: Flow[T]) -> T:
+            async with room:
+                return await self._run(flow)
+
+        tasks = [asyncio.create_task(one(flow)) for flow in step.flows]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            # Those that are still running after one has failed: nothing goes on behind the caller.
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _attempt(self, exchange: Exchange) -> Any:
         step: Call[Any] | Download[Any] = exchange.step

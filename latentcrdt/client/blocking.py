@@ -11,17 +11,26 @@ from typing import Any, Literal, Self, TypeVar
 import httpx2
 import stamina
 
-from latentcrdt.client import calls, derived_flows, flows, merge_flows, sync_calls
+from latentcrdt.client import (
+    calls,
+    derived_flows,
+    fetch_flows,
+    merge_flows,
+    push_flows,
+    render_flows,
+    sync_calls,
+)
 from latentcrdt.client.answers import retry_delay
 from latentcrdt.client.arriving import ArrivingRender
 from latentcrdt.client.body import FragmentBody, Progress
 from latentcrdt.client.calls import Call
 from latentcrdt.client.derived_flows import check_derivable
 from latentcrdt.client.direct import DirectConnections, is_reached_directly
-from latentcrdt.client.flows import Download, Flow, Step, Work
 from latentcrdt.client.fragment_cache import FragmentCache
 from latentcrdt.client.intake import Intake
 from latentcrdt.client.local_flows import Sources, render_locally
+from latentcrdt.client.side_by_side import Stop, StoppableIntake, side_by_side
+from latentcrdt.client.steps import Download, Flow, Several, Step, Work, ask
 from latentcrdt.client.values import PeerStatus, PushResult, StateListing, StateSummary
 from latentcrdt.client.wire import (
     DEFAULT_MAX_BYTES,
@@ -37,6 +46,7 @@ from latentcrdt.core.derived import Derived, Repair
 from latentcrdt.core.documents import PlanDocument, ReceiptDocument
 from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.fragment_layers import FragmentLayers
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import Digest, FragmentId, StateName
 from latentcrdt.core.plan import RenderPlan
@@ -71,10 +81,13 @@ class Client:
         attempts: int = 4,
         max_fragment_bytes: int = DEFAULT_MAX_BYTES,
         max_render_bytes: int = DEFAULT_MAX_BYTES,
+        connections: int | None = None,
         cache: FragmentCache | None = None,
     ) -> None:
         """Take a server's address; ``token`` defaults to the environment's LATENTCRDT_TOKEN.
 
+        A call fetches over so many ``connections`` at once: a large fragment in parts, or several.
+        By default that is 4, or 1 where the server is on this machine, which several would slow.
         With a ``cache`` no fragment is fetched twice, and renders are made here unless asked for
         elsewhere: the same bytes, for less on the wire.
         """
@@ -87,6 +100,7 @@ class Client:
             attempts,
             max_fragment_bytes,
             max_render_bytes,
+            connections,
         )
         self._http = httpx2.Client(**self._settings.http_options())
         url = self._http.base_url
@@ -117,7 +131,7 @@ class Client:
         """
         is_inviting = self._direct is not None and self._direct.is_inviting
         return self._run(
-            flows.push(StateName(name), fragment, on_progress, is_inviting=is_inviting)
+            push_flows.push(StateName(name), fragment, on_progress, is_inviting=is_inviting)
         )
 
     def insert(self, name: str, fragment_id: FragmentId) -> bool:
@@ -126,18 +140,29 @@ class Client:
 
     def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
         """Return those of the ids whose fragments the server lacks."""
-        return self._run(flows.missing(list(ids)))
+        return self._run(push_flows.missing(list(ids)))
 
     def fetch(self, fragment_id: FragmentId, *, on_progress: Progress | None = None) -> Fragment:
         """Return a fragment, verified while it arrived."""
-        return self._run(flows.fetch(fragment_id, self._settings.limits, on_progress))
+        return self._run(fetch_flows.fetch(fragment_id, self._settings.limits, on_progress))
 
     def fetch_to(
         self, fragment_id: FragmentId, path: Path | str, *, on_progress: Progress | None = None
     ) -> FragmentHeader:
         """Write a fragment to a file that appears only when it is whole and verified."""
         limits = self._settings.limits
-        return self._run(flows.fetch_to(fragment_id, Path(path), limits, on_progress))
+        return self._run(fetch_flows.fetch_to(fragment_id, Path(path), limits, on_progress))
+
+    def fetch_layers(
+        self, fragment_id: FragmentId, layers: str, *, on_progress: Progress | None = None
+    ) -> FragmentLayers:
+        """Return the layers ``a <= layer < b`` of a fragment, for ``a:b``; no others are sent.
+
+        Each section is verified by its digest in the header, and the header by the id. Raises
+        RangeNotSatisfiableError for layers that the fragment does not have.
+        """
+        limits = self._settings.limits
+        return self._run(fetch_flows.fetch_layers(fragment_id, layers, limits, on_progress))
 
     def plan(self, name: str, query: RenderQuery = EVERYTHING) -> PlanDocument:
         """Return the plan of a render: order, positions and sizes."""
@@ -152,7 +177,7 @@ class Client:
 
         ``query`` is what the plan answered.
         """
-        return self._run(flows.receipt_for(StateName(name), plan, query))
+        return self._run(render_flows.receipt_for(StateName(name), plan, query))
 
     def render(
         self,
@@ -193,7 +218,7 @@ class Client:
         if where == "client" or (where is None and sources.make_it_cheaper_here(query)):
             flow = render_locally(state, query, limits, on_progress, sources)
         else:
-            flow = flows.render_remotely(state, query, limits, on_progress, verify=verify)
+            flow = render_flows.render_remotely(state, query, limits, on_progress, verify=verify)
         return self._run(flow)
 
     def render_layers(
@@ -210,7 +235,7 @@ class Client:
         named = self._run(merge_flows.with_branches_named(state, query))
         asked = merge_flows.question(query, named)
         arriving = ArrivingRender(asked, max_bytes=self._settings.max_render_bytes, verify=verify)
-        arriving.receive(lambda: self._run(flows.receive_layers(state, asked, arriving)))
+        arriving.receive(lambda: self._run(render_flows.receive_layers(state, asked, arriving)))
         try:
             plan = arriving.plan
             if verify:
@@ -266,7 +291,7 @@ class Client:
 
     def pour(self, fragment_id: FragmentId, write: Callable[[Buffer], None]) -> None:
         """Hand a fragment's file to ``write`` as it comes: whoever takes it has to verify it."""
-        return self._run(flows.pour(fragment_id, write))
+        return self._run(fetch_flows.pour(fragment_id, write))
 
     def peers(self) -> list[PeerStatus]:
         """Return how the server stands with each of its peers."""
@@ -290,46 +315,50 @@ class Client:
         self.close()
 
     def _ask(self, call: Call[T]) -> T:
-        return self._run(flows.ask(call))
+        return self._run(ask(call))
 
-    def _run(self, flow: Flow[T]) -> T:
+    def _run(self, flow: Flow[T], stop: Stop | None = None) -> T:
         """Perform a flow's steps until it returns; closing it undoes what it left half done."""
         with closing(flow):
             try:
                 step = next(flow)
                 while True:
                     try:
-                        result = self._perform(step)
+                        result = self._perform(step, stop or Stop())
                     except LatentCRDTError as error:
                         step = flow.throw(error)
                     else:
                         step = flow.send(result)
-            except StopIteration as stop:
-                returned: T = stop.value
+            except StopIteration as end:
+                returned: T = end.value
                 return returned
 
-    def _perform(self, step: Step) -> Any:
+    def _perform(self, step: Step, stop: Stop) -> Any:
+        stop.check()
         if isinstance(step, Work):
             return step.function()
+        if isinstance(step, Several):
+            return side_by_side(self._run, step.flows, self._settings.num_connections, stop)
         exchange = Exchange.of(step)
         for attempt in stamina.retry_context(
             on=retry_delay, attempts=self._settings.attempts, **RETRY_WAITS
         ):
             with attempt:
-                return self._attempt(exchange)
+                return self._attempt(exchange, stop)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _attempt(self, exchange: Exchange) -> Any:
+    def _attempt(self, exchange: Exchange, stop: Stop) -> Any:
         step: Call[Any] | Download[Any] = exchange.step
         # httpx2 says bytes, and passes any buffer on to h11, which copies it once.
         body: Any = step.body if isinstance(step, Call) else None
         request = build_request(self._http, exchange, body)
+        intake = StoppableIntake(exchange.intake, stop)
         is_large = isinstance(step, Download) or isinstance(body, FragmentBody)
         if is_large and self._direct is not None:
-            self._direct.exchange(request, body, exchange.intake)
+            self._direct.exchange(request, body, intake)
         else:
-            self._exchange(request, exchange.intake)
-        return exchange.intake.finish()
+            self._exchange(request, intake)
+        return intake.finish()
 
     def _exchange(self, request: httpx2.Request, intake: Intake[Any]) -> None:
         with (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -44,22 +45,37 @@ class FragmentBody:
 
 
 class Meter:
-    """Reports progress that never falls, although a retry starts again."""
+    """Reports progress that never falls, although a retry starts again. For several threads."""
 
     def __init__(self, on_progress: Progress | None, total: int = 0) -> None:
         self.total = total
         self._on_progress = on_progress
         self._done = -1
+        self._parts: list[int] = []
+        self._lock = threading.Lock()
 
     def report(self, done: int) -> None:
         """Pass on the bytes done, if they are more than ever before."""
-        if self._on_progress is not None and done > self._done:
-            self._done = done
-            self._on_progress(done, self.total)
+        if self._on_progress is None:
+            return
+        with self._lock:
+            if done > self._done:
+                self._done = done
+                self._on_progress(done, self.total)
 
-    def after(self, done: int) -> Progress:
-        """Return the progress of one part of several: what came before it is added."""
-        return lambda now, _: self.report(done + now)
+    def part(self) -> Progress | None:
+        """Return the progress of one of several parts, which are added up."""
+        if self._on_progress is None:
+            return None
+        with self._lock:
+            index = len(self._parts)
+            self._parts.append(0)
+
+        def on_progress(done: int, _total: int) -> None:
+            self._parts[index] = done
+            self.report(sum(self._parts))
+
+        return on_progress
 
 
 def open_fragment(source: Fragment | Path | str) -> Fragment:

@@ -13,11 +13,13 @@ from functools import partial
 
 from latentcrdt.client import calls
 from latentcrdt.client.body import Progress
-from latentcrdt.client.flows import Flow, Limits, Work, ask, push
-from latentcrdt.client.local_flows import Fetcher, Sources, fetch_header, order_checked
+from latentcrdt.client.fetch_flows import fetch_header
+from latentcrdt.client.local_flows import Fetcher, Sources
 from latentcrdt.client.local_render import AnnouncedPlan, plan_again
 from latentcrdt.client.merge_flows import merge_remotely
 from latentcrdt.client.merges import merge_of
+from latentcrdt.client.push_flows import push
+from latentcrdt.client.steps import Flow, Limits, Work, ask
 from latentcrdt.client.values import StateListing
 from latentcrdt.core.derivation import Derivation
 from latentcrdt.core.derived import Derived, Repair, companion_of, stands_for
@@ -109,11 +111,8 @@ def _base(name: StateName, query: RenderQuery, fetcher: Fetcher, max_bytes: int)
     """
     announced = AnnouncedPlan.read((yield from ask(calls.plan(name, query))))
     needed = dict.fromkeys((*announced.prefixes, *announced.order))
-    headers: dict[FragmentId, FragmentHeader] = {}
-    lacking = yield from fetcher.look_up(needed)
-    for fragment_id in lacking:
-        headers[fragment_id] = yield from fetch_header(fragment_id)
-    headers |= {i: fetcher.fragments[i].header for i in needed if i not in headers}
+    yield from fetcher.look_up(needed)
+    headers = yield from fetcher.headers(needed)
     return _Base(plan_again(announced, query, headers, max_bytes), headers, fetcher)
 
 
@@ -128,7 +127,7 @@ class _Base:
     def order_checked(self, query: RenderQuery) -> Flow[None]:
         """Raise UnexpectedAnswerError unless the order is canonical, or the query's own."""
         if query.order is None:
-            yield from order_checked(self.plan, self.headers, self.fetcher.fragments)
+            yield from self.fetcher.check_order(self.plan, self.headers)
 
     def applied(self, repair: Repair) -> Flow[Fragment]:
         """Fetch what is lacking, and return what the repair makes of it."""

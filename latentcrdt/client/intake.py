@@ -6,11 +6,11 @@ a large body goes on where it stopped.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Generic, NoReturn, Protocol, TypeVar
 
 from latentcrdt.client.answers import Answer, error_of
+from latentcrdt.client.byte_range import ByteRange
 from latentcrdt.core.encoding import Buffer
 from latentcrdt.errors import TooLargeError, UnexpectedAnswerError
 
@@ -106,9 +106,13 @@ class DocumentIntake(Generic[T]):
 class StreamIntake(Generic[T]):
     """Hands a large body to a receiver, and resumes it after a broken connection."""
 
-    def __init__(self, make_receiver: Callable[[Answer], Receiver[T]]) -> None:
-        """``make_receiver`` gets the head of the answer that starts at the first byte."""
+    def __init__(
+        self, make_receiver: Callable[[Answer], Receiver[T]], wanted: ByteRange | None
+    ) -> None:
+        """``make_receiver`` gets the head of each answer that starts at the first wanted byte."""
         self._make_receiver = make_receiver
+        self._wanted = wanted
+        self._coming = ByteRange(0, None)
         self._receiver: Receiver[T] | None = None
         self._problem: DocumentIntake[T] | None = None
         self._etag: str | None = None
@@ -117,19 +121,25 @@ class StreamIntake(Generic[T]):
     def headers(self) -> dict[str, str]:
         """Ask for the rest only, if the server named what it sent so far by a strong ETag."""
         if self._num_bytes and self._etag is not None:
-            return {"range": f"bytes={self._num_bytes}-", "if-range": self._etag}
-        return {}
+            return {"range": str(self._rest()), "if-range": self._etag}
+        return {} if self._wanted is None else {"range": str(self._wanted)}
 
     def begin(self, head: Answer) -> None:
-        """Go on with a 206 that continues the same object; start afresh with a 200."""
+        """Go on with a 206 that continues the same object; else start afresh."""
         _check_encoding(head)
         self._problem = None
-        if head.status == 206 and self._receiver is not None:
+        if head.status == 206 and self._num_bytes and self._etag is not None:
             self._check_continuation(head)
+        elif head.status == 206 and self._wanted is not None:
+            _check_start(head, self._wanted.start)
+            self._start(head, self._wanted)
         elif head.status == 200:
-            self._receiver, self._num_bytes = self._make_receiver(head), 0
-            etag = head.headers.get("etag")
-            self._etag = etag if etag is not None and etag.startswith('"') else None
+            # Who asks for the first bytes can take them all; all do not begin with any others.
+            if self._wanted is not None and self._wanted.start:
+                raise UnexpectedAnswerError(
+                    f"expected the bytes from {self._wanted.start} on, got all of them", status=200
+                )
+            self._start(head, ByteRange(0, None))
         else:
             self._problem = DocumentIntake(_refuse)
             self._problem.begin(head)
@@ -155,17 +165,29 @@ class StreamIntake(Generic[T]):
         assert self._receiver is not None
         return self._receiver.finish()
 
+    def _rest(self) -> ByteRange:
+        return ByteRange(self._coming.start + self._num_bytes, self._coming.stop)
+
+    def _start(self, head: Answer, coming: ByteRange) -> None:
+        self._receiver, self._coming, self._num_bytes = self._make_receiver(head), coming, 0
+        etag = head.headers.get("etag")
+        self._etag = etag if etag is not None and etag.startswith('"') else None
+
     def _check_continuation(self, head: Answer) -> None:
-        given = head.headers.get("content-range", "")
-        match = re.fullmatch(r"bytes (\d{1,19})-\d{1,19}/\d{1,19}", given)
-        if match is None or int(match[1]) != self._num_bytes:
-            raise UnexpectedAnswerError(
-                f"expected the bytes from {self._num_bytes} on, got Content-Range {given!r:.80}"
-            )
+        _check_start(head, self._rest().start)
         if head.headers.get("etag") != self._etag:
             raise UnexpectedAnswerError(
                 f"expected the rest of {self._etag}, got {head.headers.get('etag')!r:.120}"
             )
+
+
+def _check_start(head: Answer, start: int) -> None:
+    given = head.content_range
+    if given is None or given.start != start:
+        raise UnexpectedAnswerError(
+            f"expected the bytes from {start} on, "
+            f"got Content-Range {head.headers.get('content-range')!r:.80}"
+        )
 
 
 def _refuse(answer: Answer) -> NoReturn:

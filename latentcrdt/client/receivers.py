@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from latentcrdt.client.answers import Answer
 from latentcrdt.client.body import Meter
 from latentcrdt.client.intake import NO_ROOM
 from latentcrdt.client.result_memory import result_memory
-from latentcrdt.core.container import body_offset
 from latentcrdt.core.digester import RunDigester
-from latentcrdt.core.encoding import Buffer, digest
-from latentcrdt.core.fragment import Fragment, check_section
+from latentcrdt.core.encoding import Buffer
+from latentcrdt.core.fragment import check_body_length
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId
 from latentcrdt.core.plan import RenderPlan
@@ -20,66 +20,154 @@ from latentcrdt.core.reader import FragmentReader
 from latentcrdt.core.receipt import RunDigests
 from latentcrdt.core.render_reader import RenderReader
 from latentcrdt.core.rendered import Render
+from latentcrdt.core.sections_reader import SectionsReader
 from latentcrdt.errors import TruncatedError
 
 
-class FragmentReceiver:
-    """Keeps a fragment's body in one buffer, taken once its header matched the id asked for."""
+class Body(Protocol):
+    """Where a fragment's body is put; parts of it may come in any order, from several threads."""
 
-    def __init__(self, fragment_id: FragmentId, *, max_bytes: int, meter: Meter) -> None:
-        self._reader = FragmentReader(max_bytes=max_bytes, expected_id=fragment_id)
-        self._body = memoryview(b"")
-        self._stop = 0
-        self._meter = meter
+    def begin(self, header: FragmentHeader) -> None:
+        """Make room. May be called again, for the same fragment, when an attempt starts afresh."""
 
-    def room(self) -> memoryview:
-        """Return the rest of the body's memory."""
-        return self._body[self._stop :]
+    def room(self, start: int, stop: int) -> memoryview:
+        """Return memory where these bytes of the body may be put, or ``NO_ROOM``."""
 
-    def feed(self, data: Buffer) -> None:
-        """Verify the next bytes and keep those of the body."""
-        self._reader.feed(data)
-        header = self._reader.header
-        if header is not None:
-            if not self._body.nbytes:
-                self._body = result_memory(header.body_bytes)
-            start = self._stop
-            self._stop = self._reader.num_bytes - body_offset(len(header.encoded))
-            if not _is_within(data, self._body):
-                self._body[start : self._stop] = data[len(data) - (self._stop - start) :]
-        self._meter.report(self._reader.num_bytes)
-
-    def finish(self) -> Fragment:
-        """Return the verified fragment."""
-        return Fragment(self._reader.finish(), self._body.toreadonly())
+    def put(self, offset: int, data: memoryview) -> None:
+        """Put verified bytes where they belong, unless they lie there already."""
 
 
-class FragmentFileReceiver:
-    """Writes a fragment to a file while it is verified; holds none of its body."""
+class MemoryBody:
+    """Keeps some consecutive bytes of a body in memory, taken once the header is known."""
 
-    def __init__(
-        self, fragment_id: FragmentId, file: BinaryIO, *, max_bytes: int, meter: Meter
-    ) -> None:
-        self._reader = FragmentReader(max_bytes=max_bytes, expected_id=fragment_id)
+    def __init__(self, claim: Callable[[int], None] = lambda _: None) -> None:
+        """``claim`` is asked before memory of this size is taken, and may raise."""
+        self._claim = claim
+        self._base = 0
+        self._memory = memoryview(b"")
+
+    @classmethod
+    def of(cls, sections: SectionsReader) -> MemoryBody:
+        """Return memory for what these sections are going to read."""
+        body = cls()
+        body._base = sections.offset
+        body._memory = result_memory(sections.stop - sections.offset)
+        return body
+
+    @property
+    def bytes(self) -> memoryview:
+        """What was put, to be read only."""
+        return self._memory.toreadonly()
+
+    def begin(self, header: FragmentHeader) -> None:
+        """Take memory for the whole body, once."""
+        if not self._memory.nbytes:
+            self._claim(header.body_bytes)
+            self._memory = result_memory(header.body_bytes)
+
+    def room(self, start: int, stop: int) -> memoryview:
+        """Return the very memory."""
+        return self._memory[start - self._base : stop - self._base]
+
+    def put(self, offset: int, data: memoryview) -> None:
+        """Copy what was not read into the room that was given."""
+        if not _is_within(data, self._memory):
+            self._memory[offset - self._base :][: len(data)] = data
+
+
+class FileBody:
+    """Writes a whole fragment file; holds none of its body."""
+
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._meter = meter
-        # An attempt that starts again must not leave the one before it behind.
-        file.seek(0)
-        file.truncate()
+        self._offset = 0
+        self._lock = threading.Lock()
 
-    def room(self) -> memoryview:
+    def begin(self, header: FragmentHeader) -> None:
+        """Write what stands before the body."""
+        # An attempt that starts again must not leave the one before it behind.
+        self._file.seek(0)
+        self._file.truncate()
+        self._offset = self._file.write(header.framing)
+
+    def room(self, _start: int, _stop: int) -> memoryview:
         """Return nothing: the bytes stay nowhere in memory."""
         return NO_ROOM
 
+    def put(self, offset: int, data: memoryview) -> None:
+        """Write the bytes where they belong."""
+        with self._lock:
+            self._file.seek(self._offset + offset)
+            self._file.write(data)
+
+
+class FragmentReceiver:
+    """Takes a fragment file from its first byte on: all of it, or as much as was asked for."""
+
+    def __init__(
+        self, fragment_id: FragmentId, body: Body, head: Answer, *, max_bytes: int, meter: Meter
+    ) -> None:
+        self._reader = FragmentReader(max_bytes=max_bytes, expected_id=fragment_id)
+        self._body = body
+        self._is_part = head.status == 206
+        self._file_bytes = head.content_range.total if head.content_range else None
+        self._meter = meter
+
+    def room(self) -> memoryview:
+        """Return room for the rest of the body."""
+        sections = self._reader.sections
+        return NO_ROOM if sections is None else self._body.room(sections.offset, sections.stop)
+
     def feed(self, data: Buffer) -> None:
-        """Verify the next bytes, then write them."""
+        """Verify the next bytes and put those of the body where they belong."""
+        begun = self._reader.sections
+        start = 0 if begun is None else begun.offset
         self._reader.feed(data)
-        self._file.write(data)
+        sections = self._reader.sections
+        if sections is not None:
+            if begun is None:
+                self._begin(sections.header)
+            self._body.put(start, memoryview(data)[len(data) - (sections.offset - start) :])
         self._meter.report(self._reader.num_bytes)
 
-    def finish(self) -> FragmentHeader:
-        """Return the header of the fragment that was written, verified."""
-        return self._reader.finish()
+    def finish(self) -> SectionsReader | None:
+        """Return what has read the sections, and is to read those that were not asked for.
+
+        None: what was asked for ends inside the header.
+        """
+        if not self._is_part:
+            self._reader.finish()
+        return self._reader.sections
+
+    def _begin(self, header: FragmentHeader) -> None:
+        if self._file_bytes is not None:
+            check_body_length(header, self._file_bytes - len(header.framing))
+        self._body.begin(header)
+
+
+class SectionsReceiver:
+    """Takes sections of a fragment whose header is known."""
+
+    def __init__(self, sections: SectionsReader, body: Body, meter: Meter) -> None:
+        self._sections = sections
+        self._start = sections.offset
+        self._body = body
+        self._meter = meter
+
+    def room(self) -> memoryview:
+        """Return room for the rest of the sections."""
+        return self._body.room(self._sections.offset, self._sections.stop)
+
+    def feed(self, data: Buffer) -> None:
+        """Verify the next bytes and put them where they belong."""
+        offset = self._sections.offset
+        self._sections.feed(data)
+        self._body.put(offset, memoryview(data))
+        self._meter.report(self._sections.offset - self._start)
+
+    def finish(self) -> None:
+        """Raise TruncatedError if bytes are missing."""
+        self._sections.finish()
 
 
 class SinkReceiver:
@@ -147,45 +235,6 @@ class RenderReceiver:
         digester = self._begin(plan)
         self._body = result_memory(plan.body_bytes)
         return digester
-
-
-class LayerReceiver:
-    """Keeps the two sections of one layer of a fragment, whose header is known."""
-
-    def __init__(self, header: FragmentHeader, layer: int) -> None:
-        self._header = header
-        self._sections = header.keys_section(layer), header.values_section(layer)
-        self._data = bytearray()
-
-    def room(self) -> memoryview:
-        """Return nothing: a layer is small, and gathered as it comes."""
-        return NO_ROOM
-
-    def feed(self, data: Buffer) -> None:
-        """Take the next bytes."""
-        self._data += data
-        if len(self._data) > self._num_bytes:
-            raise self._truncated()
-
-    def finish(self) -> memoryview:
-        """Return the layer's verified K ``[H, T, D]``."""
-        if len(self._data) != self._num_bytes:
-            raise self._truncated()
-        view = memoryview(self._data).toreadonly()
-        keys, values = self._sections
-        check_section(self._header, keys, digest(view[: keys.size]))
-        check_section(self._header, values, digest(view[keys.size :]))
-        return view[: keys.size]
-
-    @property
-    def _num_bytes(self) -> int:
-        return sum(section.size for section in self._sections)
-
-    def _truncated(self) -> TruncatedError:
-        return TruncatedError(
-            f"fragment {self._header.fragment_id}, layer {self._sections[0].layer}: "
-            f"expected {self._num_bytes} bytes, got {len(self._data)}"
-        )
 
 
 def _is_within(data: Buffer, body: memoryview) -> bool:

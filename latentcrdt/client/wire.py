@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import secrets
 from collections.abc import Iterator
@@ -13,8 +14,8 @@ import httpx2
 
 from latentcrdt.client.answers import Answer
 from latentcrdt.client.calls import Call
-from latentcrdt.client.flows import Download, Limits
 from latentcrdt.client.intake import DocumentIntake, Intake, StreamIntake
+from latentcrdt.client.steps import Download, Limits
 from latentcrdt.errors import ConnectionFailedError, InvalidRequestError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -25,6 +26,9 @@ TOKEN_VARIABLE = "LATENTCRDT_TOKEN"  # noqa: S105 - the name of the variable, no
 
 DEFAULT_MAX_BYTES = 8 * 2**30
 """Memory that one fragment or render may take: 64k tokens of an 8B model in bf16."""
+
+DEFAULT_CONNECTIONS = 4
+"""Over a network, where each connection is bounded by windows and losses of its own."""
 
 RETRY_WAITS: dict[str, Any] = {
     "timeout": None,  # attempts bound it: a large download may break late and still be resumed
@@ -50,11 +54,29 @@ class Settings:
     """How often a call is tried; 1: never again."""
     max_fragment_bytes: int = DEFAULT_MAX_BYTES
     max_render_bytes: int = DEFAULT_MAX_BYTES
+    connections: int | None = None
+    """How many one call may use at once; None: 1 within the machine, 4 over a network."""
+
+    def __post_init__(self) -> None:
+        if self.connections is not None and self.connections < 1:
+            raise InvalidRequestError(
+                f"connections: expected at least 1, got {self.connections!r:.40}"
+            )
+
+    @property
+    def num_connections(self) -> int:
+        """How many connections one call may use at once.
+
+        Within one machine the processors are the limit, and several are slower than one.
+        """
+        if self.connections is not None:
+            return self.connections
+        return 1 if _is_loopback(httpx2.URL(self.base_url).host) else DEFAULT_CONNECTIONS
 
     @property
     def limits(self) -> Limits:
-        """The bounds on memory."""
-        return Limits(self.max_fragment_bytes, self.max_render_bytes)
+        """The bounds on memory and connections."""
+        return Limits(self.max_fragment_bytes, self.max_render_bytes, self.num_connections)
 
     def http_options(self) -> dict[str, Any]:
         """Return the arguments of an httpx2 client; InvalidRequestError for a wrong address."""
@@ -82,6 +104,13 @@ class Settings:
         }
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """The request of one step, and the intake of its answers over all attempts."""
@@ -96,7 +125,7 @@ class Exchange:
         """Return the exchange that performs a step."""
         if isinstance(step, Call):
             return cls(step, DocumentIntake(step.read))
-        return cls(step, StreamIntake(step.make_receiver))
+        return cls(step, StreamIntake(step.make_receiver, step.wanted))
 
     def request_options(self) -> dict[str, Any]:
         """Return the arguments of ``build_request`` for the next attempt, apart from the body."""

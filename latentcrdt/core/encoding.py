@@ -35,6 +35,12 @@ class Hasher:
     def __init__(self) -> None:
         self._hash = blake3.blake3()
 
+    def copy(self) -> Hasher:
+        """Return a hash that has absorbed the same, and goes on by itself."""
+        other = Hasher()
+        other._hash = self._hash.copy()
+        return other
+
     def update(self, data: Buffer) -> None:
         """Absorb ``data``."""
         self._hash.update(data)

@@ -64,6 +64,11 @@ class Section:
     size: int
     digest: Digest
 
+    @property
+    def stop(self) -> int:
+        """Where it ends, in bytes from the first section's first byte."""
+        return self.offset + self.size
+
 
 # Not slotted: cached_property keeps the encoded bytes, which are needed again and again.
 @dataclass(frozen=True)
@@ -131,8 +136,7 @@ class FragmentHeader:
     @property
     def body_bytes(self) -> int:
         """Bytes of all sections together."""
-        last = self.sections[-1]
-        return last.offset + last.size
+        return self.sections[-1].stop
 
     def keys_section(self, layer: int) -> Section:
         """Return where a layer's K ``[H, T_l, D]`` lies."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import socketserver
 import ssl
@@ -10,6 +11,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from latentcrdt.core.fragment import Fragment
 
 Reply = bytes | Callable[["Asked"], bytes]
 
@@ -54,6 +57,24 @@ def problem(status: int, code: str, detail: str = "why", **headers: str | int) -
     body = {"code": code, "detail": detail, "details": {"id": "x"}, "status": status}
     encoded = json.dumps(body).encode()
     return http(status, encoded, content_type="application/problem+json", **headers)
+
+
+def holding(*fragments: Fragment) -> Callable[[Asked], bytes]:
+    """What a right server answers to whatever is asked of these fragments' files."""
+    files = {f"/v1/fragments/{f.fragment_id}": f.to_bytes() for f in fragments}
+
+    def reply(asked: Asked) -> bytes:
+        file, etag = files[asked.path], f'"{asked.path.rpartition("/")[2]}"'
+        if asked.method == "HEAD":
+            return http(200, content_length=len(file))
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", asked.headers.get("range", ""))
+        if match is None:
+            return http(200, file, etag=etag)
+        start, stop = int(match[1]), min(int(match[2] or len(file)) + 1, len(file))
+        span = f"bytes {start}-{stop - 1}/{len(file)}"
+        return http(206, file[start:stop], content_range=span, etag=etag)
+
+    return reply
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import pytest
 from latentcrdt_server.child_process import ServerProcess
 
 from latentcrdt import AsyncClient, Client
+from latentcrdt.client import fetch_flows
 from latentcrdt.core.documents import receipt_document
 from latentcrdt.core.encoding import digest
 from latentcrdt.core.fragment import Fragment
@@ -165,6 +166,20 @@ def test_a_file_is_pushed_and_fetched_back_to_the_same_bytes(client, name, tmp_p
     assert target.read_bytes() == source.read_bytes()
     total = fragment.num_bytes
     assert done.count((total, total)) == 2
+
+
+def test_parts_and_layers_of_the_real_server_are_those_of_the_fragment(
+    make_client, server, name, tmp_path, monkeypatch
+):
+    fragment = make_fragment(9, geometry=make_geometry(num_layers=6, head_dim=64), seq_len=200)
+    monkeypatch.setattr(fetch_flows, "PART_BYTES", 60_000)
+    with make_client(server, connections=3) as client:
+        client.push(name, fragment)
+        assert client.fetch(fragment.fragment_id).to_bytes() == fragment.to_bytes()
+        client.fetch_to(fragment.fragment_id, tmp_path / "file")
+        layers = client.fetch_layers(fragment.fragment_id, "1:5")
+    assert (tmp_path / "file").read_bytes() == fragment.to_bytes()
+    assert [layers.values(i) for i in range(1, 5)] == [fragment.values(i) for i in range(1, 5)]
 
 
 def test_a_fetched_fragment_equals_the_pushed_one(client, name):

@@ -10,7 +10,7 @@ import pytest
 import stamina
 
 from latentcrdt import Client
-from latentcrdt.client import local_flows
+from latentcrdt.client import fetch_flows
 from latentcrdt.client.fragment_cache import FragmentCache
 from latentcrdt.client.local_render import pinned
 from latentcrdt.core.documents import plan_document, receipt_document
@@ -35,7 +35,7 @@ from latentcrdt.errors import (
 from latentcrdt.render.sort_key import sort_key
 from latentcrdt.render.stream import render, run_digests
 from latentcrdt.testing.fragments import make_fragment, make_geometry
-from tests.client.scripted_server import http, json_http, problem, refused_url
+from tests.client.scripted_server import holding, http, json_http, problem, refused_url
 
 FRAGMENT = make_fragment(1, geometry=make_geometry(head_dim=64), seq_len=500)
 FILE = FRAGMENT.to_bytes()
@@ -430,9 +430,7 @@ def test_a_local_render_fetches_what_is_not_held(make_client, script):
 
 
 def test_a_local_render_reports_all_its_bytes(make_client, script):
-    sizes = [http(200, content_length=fragment.num_bytes) for fragment in PAIR]
-    bodies = [http(200, fragment.to_bytes()) for fragment in PAIR]
-    script.replies = [json_http(200, plan_document(PLAN)), *sizes, *bodies]
+    script.replies = [json_http(200, plan_document(PLAN)), *[holding(*PAIR)] * 4]
     done: list[tuple[int, int]] = []
     with make_client(script.url) as client:
         client.render("s", where="client", on_progress=lambda *args: done.append(args))
@@ -474,8 +472,7 @@ def test_a_plan_of_another_shape_is_an_unexpected_answer(make_client, script, do
 
 
 def test_a_cache_spares_what_was_fetched_before(make_client, script, tmp_path):
-    bodies = [http(200, fragment.to_bytes()) for fragment in PAIR]
-    script.replies = [json_http(200, plan_document(PLAN)), *bodies]
+    script.replies = [json_http(200, plan_document(PLAN)), *[holding(*PAIR)] * 2]
     with make_client(script.url, cache=FragmentCache(tmp_path)) as client:
         assert client.render("s").to_bytes() == STREAM
     script.replies = [json_http(200, plan_document(PLAN))]
@@ -520,15 +517,22 @@ def test_a_render_is_made_where_less_has_to_be_sent(make_client, script, sources
 EARLIER = render(place([PAIR[0].header]), HELD)
 GROWN = json_http(200, plan_document(PLAN))
 NEW = http(200, PAIR[1].to_bytes())
-OLD_LAYER = bytes(PAIR[0].keys(1)) + bytes(PAIR[0].values(1))
+OLD_KEYS = PAIR[0].header.keys_section(1)
+OLD_RANGE = range(len(PAIR[0].framing) + OLD_KEYS.offset, len(PAIR[0].framing) + OLD_KEYS.stop)
 
 
 def header_of(fragment, stop=None):
     return http(206, fragment.to_bytes()[:stop])
 
 
+def old_keys(change=lambda keys: keys, start=OLD_RANGE.start):
+    keys = change(bytes(PAIR[0].keys(1)))
+    span = f"bytes {start}-{start + len(keys) - 1}/{PAIR[0].num_bytes}"
+    return http(206, keys, content_range=span)
+
+
 def test_what_an_earlier_render_holds_is_not_fetched(make_client, script):
-    script.replies = [GROWN, NEW, header_of(PAIR[0]), http(200, OLD_LAYER)]
+    script.replies = [GROWN, NEW, header_of(PAIR[0]), old_keys()]
     with make_client(script.url) as client:
         answer = client.render("s", where="client", previous=EARLIER)
     assert answer.to_bytes() == STREAM
@@ -536,9 +540,12 @@ def test_what_an_earlier_render_holds_is_not_fetched(make_client, script):
         "/v1/states/s/plan",
         f"/v1/fragments/{PAIR[1].fragment_id}",
         f"/v1/fragments/{PAIR[0].fragment_id}",
-        f"/v1/fragments/{PAIR[0].fragment_id}?layers=1%3A2",
+        f"/v1/fragments/{PAIR[0].fragment_id}",
     ]
-    assert script.asked[2].headers["range"] == "bytes=0-65535"
+    assert [asked.headers["range"] for asked in script.asked[2:]] == [
+        "bytes=0-65535",
+        f"bytes={OLD_RANGE.start}-{OLD_RANGE[-1]}",
+    ]
 
 
 def test_a_fragment_that_has_moved_is_fetched_after_all(make_client, script):
@@ -551,14 +558,14 @@ def test_a_fragment_that_has_moved_is_fetched_after_all(make_client, script):
 
 
 def test_a_header_longer_than_the_first_guess_is_asked_for_again(make_client, script, monkeypatch):
-    monkeypatch.setattr(local_flows, "HEADER_GUESS_BYTES", 100)
+    monkeypatch.setattr(fetch_flows, "HEADER_GUESS_BYTES", 100)
     stop = 16 + len(PAIR[0].header.encoded)
     first, second = header_of(PAIR[0], 100), header_of(PAIR[0], stop)
-    script.replies = [GROWN, NEW, first, second, http(200, OLD_LAYER)]
+    script.replies = [GROWN, NEW, first, second, old_keys()]
     with make_client(script.url) as client:
         assert client.render("s", where="client", previous=EARLIER).to_bytes() == STREAM
     asked = [a.headers.get("range") for a in script.asked]
-    assert asked == [None, None, "bytes=0-99", f"bytes=0-{stop - 1}", None]
+    assert asked[2:4] == ["bytes=0-99", f"bytes=0-{stop - 1}"]
 
 
 @pytest.mark.parametrize(
@@ -580,28 +587,26 @@ def test_a_wrong_header_is_refused(make_client, script, reply, error):
 
 
 @pytest.mark.parametrize(
-    ("layer", "error"),
+    ("keys", "error"),
     [
-        (OLD_LAYER[:-1], TruncatedError),
-        (OLD_LAYER + b"x", TruncatedError),
-        (b"x" + OLD_LAYER[1:], DigestMismatchError),
-        (OLD_LAYER[:-1] + b"x", DigestMismatchError),
+        (old_keys(lambda keys: keys[:-1]), TruncatedError),
+        (old_keys(lambda keys: keys + b"x"), TruncatedError),
+        (old_keys(lambda keys: b"x" + keys[1:]), DigestMismatchError),
+        (old_keys(lambda keys: keys[:-1] + b"x"), DigestMismatchError),
+        (old_keys(start=OLD_RANGE.start + 1), UnexpectedAnswerError),
+        (http(200, PAIR[0].to_bytes()), UnexpectedAnswerError),
     ],
+    ids=["short", "long", "first byte", "last byte", "other bytes", "all bytes"],
 )
-def test_a_wrong_layer_is_refused(make_client, script, layer, error):
-    script.replies = [GROWN, NEW, header_of(PAIR[0]), http(200, layer)]
+def test_wrong_keys_are_refused(make_client, script, keys, error):
+    script.replies = [GROWN, NEW, header_of(PAIR[0]), keys]
     with make_client(script.url) as client, pytest.raises(error):
         client.render("s", where="client", previous=EARLIER)
 
 
 def test_a_wrong_order_is_not_believed_although_a_fragment_is_reused(make_client, script):
     last = render(SWAPPED, HELD)
-    layers = [http(200, bytes(f.keys(1)) + bytes(f.values(1))) for f in PAIR[::-1]]
-    script.replies = [
-        json_http(200, plan_document(SWAPPED)),
-        *map(header_of, PAIR[::-1]),
-        *layers,
-    ]
+    script.replies = [json_http(200, plan_document(SWAPPED)), *[holding(*PAIR)] * 4]
     with make_client(script.url) as client, pytest.raises(UnexpectedAnswerError, match="canonical"):
         client.render("s", where="client", previous=last)
 

@@ -1,0 +1,310 @@
+"""Fragments fetched in parts, at once, and a few layers of one; all clients alike."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from latentcrdt.client import fetch_flows
+from latentcrdt.client.wire import Settings
+from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.sections_reader import SectionsReader
+from latentcrdt.errors import (
+    DigestMismatchError,
+    FragmentNotFoundError,
+    InvalidRequestError,
+    RangeNotSatisfiableError,
+    TooLargeError,
+    TruncatedError,
+    UnexpectedAnswerError,
+)
+from latentcrdt.testing.fragments import make_fragment, make_geometry
+from tests.client.scripted_server import Asked, holding, http, problem
+
+FRAGMENT = make_fragment(1, geometry=make_geometry(num_layers=8, head_dim=64), seq_len=40)
+FILE = FRAGMENT.to_bytes()
+ID = FRAGMENT.fragment_id
+BODY = len(FRAGMENT.framing)
+PART_BYTES = BODY + 5000
+CONNECTIONS = 4
+
+
+def ranges() -> list[range]:
+    """What is asked for: the beginning, and the parts of the rest, each of whole sections."""
+    reader = SectionsReader(FRAGMENT.header)
+    reader.feed(FRAGMENT.body[:5000])
+    parts = reader.split(CONNECTIONS)
+    return [
+        range(PART_BYTES),
+        *(range(BODY + part.offset, BODY + part.stop) for part in parts),
+    ]
+
+
+RANGES = ranges()
+SPELLED = [f"bytes={r.start}-{r[-1]}" for r in RANGES]
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr(fetch_flows, "PART_BYTES", PART_BYTES)
+
+
+@pytest.fixture
+def connect(make_client, script):
+    """Any client, told to use several connections."""
+    return partial(make_client, script.url, connections=CONNECTIONS)
+
+
+def but(number: int, reply):
+    """What a right server answers, but to the first question for one of the ranges."""
+    right, is_wrong = holding(FRAGMENT), iter([True])
+
+    def replying(asked: Asked) -> bytes:
+        if asked.headers["range"] == SPELLED[number] and next(is_wrong, False):
+            return reply(asked)
+        return right(asked)
+
+    return [replying] * 20
+
+
+def part_of(number: int, content: bytes | None = None, **headers: str | int):
+    """The answer to a range, with its own content or another."""
+    found = RANGES[number]
+    content = FILE[found.start : found.stop] if content is None else content
+    span = f"bytes {found.start}-{found.start + len(content) - 1}/{len(FILE)}"
+    fields = {"content_range": span, "etag": f'"{ID}"', **headers}
+    return lambda _: http(206, content, **fields)
+
+
+def flipped(number: int, position: int) -> bytes:
+    changed = bytearray(FILE[RANGES[number].start : RANGES[number].stop])
+    changed[position] ^= 1
+    return bytes(changed)
+
+
+def test_the_fragment_takes_as_many_parts_as_there_are_connections():
+    assert len(RANGES) == 1 + CONNECTIONS
+    assert RANGES[-1].stop == len(FILE)
+
+
+def test_within_one_machine_there_is_one_connection_unless_more_are_asked_for(make_client, script):
+    script.replies = [holding(FRAGMENT)] * 20
+    with make_client(script.url) as client:
+        assert client.fetch(ID).to_bytes() == FILE
+        client.fetch_layers(ID, "0:8")
+    whole, header, layers = script.asked
+    assert "range" not in whole.headers
+    assert header.headers["range"] == "bytes=0-65535"
+    assert layers.headers["range"] == f"bytes={BODY}-{len(FILE) - 1}"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://127.0.0.1:8000", 1),
+        ("http://localhost:8000", 1),
+        ("http://[::1]:8000", 1),
+        ("http://10.0.0.7:8000", 4),
+        ("https://kv.example.org", 4),
+    ],
+)
+def test_over_a_network_there_are_several_connections(url, expected):
+    assert Settings(url).num_connections == expected
+    assert Settings(url, connections=3).num_connections == 3
+
+
+@pytest.mark.parametrize("connections", [0, -1])
+def test_no_connection_at_all_is_refused(make_client, connections):
+    with pytest.raises(InvalidRequestError):
+        make_client("http://127.0.0.1:1", connections=connections)
+
+
+def test_a_large_fragment_is_fetched_in_parts(connect, script):
+    script.replies = [holding(FRAGMENT)] * 20
+    done: list[tuple[int, int]] = []
+    with connect() as client:
+        fragment = client.fetch(ID, on_progress=lambda *args: done.append(args))
+    assert fragment.to_bytes() == FILE
+    first, *parts = [asked.headers["range"] for asked in script.asked]
+    assert first == SPELLED[0]
+    assert sorted(parts) == sorted(SPELLED[1:])
+    assert done == sorted(set(done))
+    assert done[-1] == (len(FILE), len(FILE))
+
+
+def test_a_file_is_written_in_parts(connect, script, tmp_path):
+    script.replies = [holding(FRAGMENT)] * 20
+    with connect() as client:
+        client.fetch_to(ID, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == FILE
+    assert len(script.asked) == len(RANGES)
+
+
+def test_what_fits_the_first_question_takes_no_other(connect, script, monkeypatch):
+    monkeypatch.setattr(fetch_flows, "PART_BYTES", len(FILE))
+    script.replies = [holding(FRAGMENT)] * 20
+    with connect() as client:
+        assert client.fetch(ID).to_bytes() == FILE
+    assert len(script.asked) == 1
+
+
+def test_a_rest_that_is_small_is_one_part(connect, script, monkeypatch):
+    monkeypatch.setattr(fetch_flows, "PART_BYTES", len(FILE) - 10)
+    script.replies = [holding(FRAGMENT)] * 20
+    with connect() as client:
+        assert client.fetch(ID).to_bytes() == FILE
+    asked = [asked.headers["range"] for asked in script.asked]
+    assert asked == [f"bytes=0-{len(FILE) - 11}", f"bytes={len(FILE) - 10}-{len(FILE) - 1}"]
+
+
+def test_a_header_that_is_longer_than_a_part_is_fetched_with_all_the_rest(
+    connect, script, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(fetch_flows, "PART_BYTES", BODY - 100)
+    script.replies = [holding(FRAGMENT)] * 20
+    done: list[int] = []
+    with connect() as client:
+        client.fetch_to(ID, tmp_path / "file", on_progress=lambda now, _: done.append(now))
+    assert (tmp_path / "file").read_bytes() == FILE
+    assert [asked.headers.get("range") for asked in script.asked] == [f"bytes=0-{BODY - 101}", None]
+    assert done == sorted(set(done))
+    assert done[-1] == len(FILE)
+
+
+def test_a_server_without_ranges_sends_the_whole_at_once(connect, script):
+    script.replies = [http(200, FILE)]
+    with connect() as client:
+        assert client.fetch(ID).to_bytes() == FILE
+    assert len(script.asked) == 1
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_a_part_goes_on_where_its_connection_broke(connect, script, number):
+    content = FILE[RANGES[number].start :][:1000]
+    full = len(RANGES[number])
+    script.replies = but(number, part_of(number, content, content_length=full))
+    done: list[int] = []
+    with connect() as client:
+        fragment = client.fetch(ID, on_progress=lambda now, _: done.append(now))
+    assert fragment.to_bytes() == FILE
+    asked = [asked.headers["range"] for asked in script.asked]
+    assert f"bytes={RANGES[number].start + 1000}-{RANGES[number][-1]}" in asked
+    assert len(asked) == len(RANGES) + 1
+    assert done == sorted(set(done))
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_part_without_a_strong_etag_starts_again(connect, script, number):
+    content = FILE[RANGES[number].start :][:1000]
+    weak = part_of(number, content, content_length=len(RANGES[number]), etag='W/"x"')
+    script.replies = but(number, weak)
+    with connect() as client:
+        assert client.fetch(ID).to_bytes() == FILE
+    asked = [asked.headers["range"] for asked in script.asked]
+    assert asked.count(SPELLED[number]) == 2
+
+
+@pytest.mark.parametrize("number", [0, 1, 4])
+@pytest.mark.parametrize("position", [-1, 0])
+def test_a_flipped_bit_in_any_part_is_found(connect, script, tmp_path, number, position):
+    at = BODY if number == 0 and position == 0 else position
+    script.replies = but(number, part_of(number, flipped(number, at)))
+    with (
+        connect() as client,
+        pytest.raises(DigestMismatchError),
+    ):
+        client.fetch_to(ID, tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (lambda _: problem(404, "fragment_not_found"), FragmentNotFoundError),
+        (lambda _: http(200, FILE), UnexpectedAnswerError),
+        (part_of(2, FILE[RANGES[2].start : RANGES[2].stop - 1]), TruncatedError),
+        (part_of(2, FILE[RANGES[2].start : RANGES[2].stop + 1]), TruncatedError),
+        (
+            part_of(2, content_range=f"bytes 0-{len(RANGES[2]) - 1}/{len(FILE)}"),
+            UnexpectedAnswerError,
+        ),
+        (part_of(2, content_range="bytes */5"), UnexpectedAnswerError),
+    ],
+    ids=["gone", "whole", "short", "long", "another part", "no range"],
+)
+def test_a_wrong_answer_for_a_part_is_refused(connect, script, reply, error):
+    script.replies = but(2, reply)
+    with connect() as client, pytest.raises(error):
+        client.fetch(ID)
+
+
+@pytest.mark.parametrize("total", [len(FILE) - 1, len(FILE) + 1])
+def test_a_file_of_another_length_than_its_header_says_is_refused(connect, script, total):
+    script.replies = [part_of(0, content_range=f"bytes 0-{PART_BYTES - 1}/{total}")({})]
+    with connect() as client, pytest.raises(TruncatedError):
+        client.fetch(ID)
+    assert len(script.asked) == 1
+
+
+# A few layers.
+
+
+@pytest.mark.parametrize(("layers", "chosen"), [("2:4", range(2, 4)), (":", range(8)), ("7:", [7])])
+def test_layers_are_fetched_without_the_others(connect, script, layers, chosen):
+    script.replies = [holding(FRAGMENT)] * 20
+    done: list[tuple[int, int]] = []
+    with connect() as client:
+        found = client.fetch_layers(ID, layers, on_progress=lambda *args: done.append(args))
+    assert found.header == FRAGMENT.header
+    for layer in chosen:
+        assert found.keys(layer) == FRAGMENT.keys(layer)
+        assert found.values(layer) == FRAGMENT.values(layer)
+    num_bytes = sum(FRAGMENT.keys(i).nbytes + FRAGMENT.values(i).nbytes for i in chosen)
+    assert found.body.nbytes == num_bytes
+    assert done[-1] == (num_bytes, num_bytes)
+
+
+def test_a_layer_that_was_not_asked_for_is_none_of_them(connect, script):
+    script.replies = [holding(FRAGMENT)] * 20
+    with connect() as client:
+        found = client.fetch_layers(ID, "2:4")
+    for layer in (1, 4, -1):
+        with pytest.raises(RangeNotSatisfiableError):
+            found.keys(layer)
+
+
+def test_a_flipped_bit_in_a_layer_is_found(connect, script):
+    changed = bytearray(FRAGMENT.body)
+    changed[FRAGMENT.header.values_section(2).offset] ^= 1
+    script.replies = [holding(Fragment(FRAGMENT.header, memoryview(changed)))] * 20
+    with (
+        connect() as client,
+        pytest.raises(DigestMismatchError) as caught,
+    ):
+        client.fetch_layers(ID, "2:3")
+    assert (caught.value.details["layer"], caught.value.details["part"]) == (2, "values")
+
+
+@pytest.mark.parametrize(
+    ("layers", "error"),
+    [
+        ("7:9", RangeNotSatisfiableError),
+        ("3:3", RangeNotSatisfiableError),
+        ("x", InvalidRequestError),
+    ],
+)
+def test_layers_that_there_are_none_of_are_refused(connect, script, layers, error):
+    script.replies = [holding(FRAGMENT)]
+    with connect() as client, pytest.raises(error):
+        client.fetch_layers(ID, layers)
+    assert len(script.asked) == 1
+
+
+def test_layers_over_the_limit_take_no_memory(connect, script):
+    script.replies = [holding(FRAGMENT)]
+    limit = FRAGMENT.keys(0).nbytes
+    client = connect(max_fragment_bytes=limit)
+    with client, pytest.raises(TooLargeError):
+        client.fetch_layers(ID, "0:1")
+    assert len(script.asked) == 1
