@@ -28,8 +28,9 @@ FLUSH_F32 = SMALLEST_KEY[Dtype.F32] - 1
 """Less one, as in `bits.flush`: 0 wraps round to the largest integer and is never flushed."""
 
 CACHE_LINE = 64
-PREFETCHED_LINES = 16
-"""Of the next run: a processor finds the rest by itself, once it has seen where the run goes on."""
+PREFETCHED_LINES = 8
+"""Of each head of the next run: a processor finds the rest by itself, once it has seen that the head
+goes on. Asked for head by head: all of a run at once is more than it remembers to have asked for."""
 
 inline = njit(inline="always")
 
@@ -134,7 +135,7 @@ def _prefetch_line(_, address):
 
 @inline
 def _prefetch(addresses, strides, run, head):
-    """Ask for the first rows of a run: small ones lie in many places, each slow to find."""
+    """Ask for the first rows of a run's head: small runs lie in many places, each slow to find."""
     if run < len(addresses):
         address = addresses[run] + uint64(head * strides[run])
         for line in range(PREFETCHED_LINES):
@@ -159,11 +160,11 @@ def _write(turn, widen, narrow, zero, section, into, heads, rows):
         start, stop = max(bounds[run], rows[0]), min(bounds[run + 1], rows[1])
         if start >= stop:
             break
-        _prefetch(addresses, strides, run + 1, heads[0])
         shape = (stop - start, dim)
         skipped, written = (start - bounds[run]) * row_bytes, (start - rows[0]) * row_bytes
         row = table_rows[run]
         for head in range(heads[0], heads[1]):
+            _prefetch(addresses, strides, run + 1, head)
             there = addresses[run] + uint64(head * strides[run] + skipped)
             here = address + uint64((head - heads[0]) * stride + written)
             if row < 0:
