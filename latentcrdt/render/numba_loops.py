@@ -29,8 +29,8 @@ FLUSH_F32 = SMALLEST_KEY[Dtype.F32] - 1
 
 CACHE_LINE = 64
 PREFETCHED_LINES = 8
-"""Of each head of the next run: a processor finds the rest by itself, once it has seen that the head
-goes on. Asked for head by head: all of a run at once is more than it remembers to have asked for."""
+"""Of each head of the next run: a processor finds the rest by itself, once it has seen that the
+head goes on. Head by head, since all of a run at once is more than it can keep asking for."""
 
 inline = njit(inline="always")
 
