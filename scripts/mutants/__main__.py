@@ -16,6 +16,7 @@ from pathlib import Path
 
 from scripts.mutants import (
     agents,
+    client,
     core,
     elsewhere,
     eval_runs,
@@ -32,9 +33,9 @@ from scripts.mutants import (
 from scripts.mutants.mutant import Mutant
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-MUTANTS = tuple(
-    mutant
-    for area in (
+AREAS = {
+    module.__name__.rpartition(".")[2]: module.MUTANTS
+    for module in (
         core,
         render,
         store,
@@ -46,11 +47,12 @@ MUTANTS = tuple(
         eval_runs,
         merging,
         server,
+        client,
         two_models,
         elsewhere,
     )
-    for mutant in area.MUTANTS
-)
+}
+MUTANTS = tuple(mutant for mutants in AREAS.values() for mutant in mutants)
 
 COPIED = ("latentcrdt", "server", "tests", "docs", "scripts", "pyproject.toml", "README.md")
 
@@ -97,11 +99,13 @@ def check_sound(tests: str, folder: Path) -> None:
 
 
 def main() -> None:
-    """Try every mutant whose name contains the words given; exit 1 if one survives."""
+    """Try every mutant of the areas whose name contains the words given; exit 1 if one survives."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("words", nargs="*", help="only mutants whose name contains all of these")
-    words = parser.parse_args().words
-    chosen = [m for m in MUTANTS if all(word in m.name for word in words)]
+    parser.add_argument("--area", action="append", choices=AREAS, help="only this; repeatable")
+    options = parser.parse_args()
+    of_areas = [mutant for area in options.area or AREAS for mutant in AREAS[area]]
+    chosen = [m for m in of_areas if all(word in m.name for word in options.words)]
     for tests in dict.fromkeys(mutant.tests for mutant in chosen):
         with tempfile.TemporaryDirectory() as folder:
             check_sound(tests, Path(folder))

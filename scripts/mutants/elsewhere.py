@@ -1,4 +1,4 @@
-"""Bugs in the client, in hf and in the test pieces."""
+"""Bugs in hf and in the test pieces."""
 
 from __future__ import annotations
 

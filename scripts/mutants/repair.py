@@ -96,7 +96,7 @@ MUTANTS = (
     Mutant(
         "a wrong order is repaired",
         "latentcrdt/client/derived_flows.py",
-        "            yield from order_checked(self.plan, self.headers, self.fetcher.fragments)\n",
+        "            yield from self.fetcher.check_order(self.plan, self.headers)\n",
         "            yield from ()\n",
         SHARED,
     ),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import CancelledError
 from types import SimpleNamespace
 
@@ -17,12 +18,13 @@ def running(*functions):
 
 
 def until_stopped(begun: threading.Event, ended: list[str]):
-    """Take bytes without end, as a download does, until somebody ends it."""
+    """Take bytes as a long download does, until somebody ends it."""
 
     def run(stop: Stop) -> None:
         intake = StoppableIntake(SimpleNamespace(feed=lambda _: begun.set()), stop)
+        deadline = time.monotonic() + 20
         try:
-            while True:
+            while time.monotonic() < deadline:
                 intake.feed(b"x")
         except CancelledError:
             ended.append("stopped")

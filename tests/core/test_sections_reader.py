@@ -89,6 +89,11 @@ def test_parts_are_about_equal():
         assert max(sizes) <= len(BODY) // num_parts + largest
 
 
+def test_so_many_parts_as_there_are_bytes_are_the_sections():
+    parts = fed(0).split(len(BODY))
+    assert [part.offset for part in parts] == [section.offset for section in HEADER.sections]
+
+
 @pytest.mark.parametrize("part", [0, 1])
 def test_a_part_ends_where_it_is_to_end(part):
     reader = fed(10).split(2)[part]

@@ -1,0 +1,87 @@
+"""Bugs in how a client fetches: in parts, at once, a few layers."""
+
+from __future__ import annotations
+
+from scripts.mutants.mutant import Mutant
+
+FETCHING = "tests/client/test_fetching.py"
+
+MUTANTS = (
+    Mutant(
+        "sections are not compared with their digests",
+        "latentcrdt/core/sections_reader.py",
+        "                check_section(self.header, section, self._hasher.digest())\n",
+        "",
+        "tests/core/test_sections_reader.py",
+    ),
+    Mutant(
+        "a part begins one section too late",
+        "latentcrdt/core/sections_reader.py",
+        "range(self._section + 1, self._stop_section)",
+        "range(self._section + 2, self._stop_section)",
+        "tests/core/test_sections_reader.py",
+    ),
+    Mutant(
+        "the first part forgets what it has hashed",
+        "latentcrdt/core/sections_reader.py",
+        "        other._hasher = self._hasher.copy()\n",
+        "",
+        "tests/core/test_sections_reader.py",
+    ),
+    Mutant(
+        "a part that starts again goes on with the reader of the attempt before",
+        "latentcrdt/client/fetch_flows.py",
+        "SectionsReceiver(reader.copy(), body, own)",
+        "SectionsReceiver(reader, body, own)",
+        FETCHING,
+    ),
+    Mutant(
+        "the rest of a part is asked for from the start of the file",
+        "latentcrdt/client/intake.py",
+        "ByteRange(self._coming.start + self._num_bytes, self._coming.stop)",
+        "ByteRange(self._num_bytes, self._coming.stop)",
+        FETCHING,
+    ),
+    Mutant(
+        "any bytes are taken for those that were asked for",
+        "latentcrdt/client/intake.py",
+        "            _check_start(head, self._wanted.start)\n",
+        "",
+        FETCHING,
+    ),
+    Mutant(
+        "a file may be longer than its header says",
+        "latentcrdt/client/receivers.py",
+        "            check_body_length(header, self._file_bytes - len(header.framing))\n",
+        "            pass\n",
+        FETCHING,
+    ),
+    Mutant(
+        "parts of a file are written one after another",
+        "latentcrdt/client/receivers.py",
+        "            self._file.seek(self._offset + offset)\n",
+        "",
+        FETCHING,
+    ),
+    Mutant(
+        "parts count for the progress of each other",
+        "latentcrdt/client/body.py",
+        "            self.report(sum(self._parts))",
+        "            self.report(done)",
+        FETCHING,
+    ),
+    Mutant(
+        "the layers of a fragment begin one layer too early",
+        "latentcrdt/core/fragment_layers.py",
+        "self.header.keys_section(self.layers.first).offset",
+        "self.header.keys_section(max(self.layers.first - 1, 0)).offset",
+        FETCHING,
+    ),
+    Mutant(
+        "one that fails lets the others go on",
+        "latentcrdt/client/side_by_side.py",
+        "        if self._event.is_set():\n",
+        "        if False:\n",
+        "tests/client/test_side_by_side.py",
+    ),
+)
