@@ -8,7 +8,7 @@ from contextlib import aclosing, closing
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, ParamSpec, Self, TypeVar
 
 import httpx2
 import stamina
@@ -28,6 +28,7 @@ from latentcrdt.client.body import FragmentBody, Progress
 from latentcrdt.client.calls import Call
 from latentcrdt.client.derived_flows import check_derivable
 from latentcrdt.client.fragment_cache import FragmentCache
+from latentcrdt.client.gate import Gate
 from latentcrdt.client.local_flows import Sources, render_locally
 from latentcrdt.client.steps import Download, Flow, Several, Step, Work, ask
 from latentcrdt.client.values import PeerStatus, PushResult, StateListing, StateSummary
@@ -58,6 +59,7 @@ from latentcrdt.core.sync.roots import Roots
 from latentcrdt.errors import LatentCRDTError
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class AsyncClient:
@@ -84,7 +86,7 @@ class AsyncClient:
         """Take a server's address; ``token`` defaults to the environment's LATENTCRDT_TOKEN.
 
         A call fetches over so many ``connections`` at once: a large fragment in parts, or several.
-        By default that is 4, or 1 where the server is on this machine, which several would slow.
+        By default that is 4, or 1 where the server is on this machine.
         With a ``cache`` no fragment is fetched twice, and renders are made here unless asked for
         elsewhere: the same bytes, for less on the wire.
         """
@@ -295,10 +297,10 @@ class AsyncClient:
 
     async def _perform(self, step: Step) -> Any:
         if isinstance(step, Work):
-            return await asyncio.to_thread(step.function)
+            return await _in_thread(step.function)
         if isinstance(step, Several):
             return await self._at_once(step)
-        exchange = Exchange.of(step)
+        exchange = Exchange.of(step, Gate())
         async for attempt in stamina.retry_context(
             on=retry_delay, attempts=self._settings.attempts, **RETRY_WAITS
         ):
@@ -307,7 +309,7 @@ class AsyncClient:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _at_once(self, step: Several[T]) -> list[T]:
-        room = asyncio.Semaphore(self._settings.num_connections)
+        room = asyncio.Semaphore(step.num_at_once)
 
         async def one(flow: Flow[T]) -> T:
             async with room:
@@ -335,10 +337,20 @@ class AsyncClient:
                 intake.begin(head_of(response))
                 async for data in response.aiter_raw():
                     if is_blocking:
-                        await asyncio.to_thread(intake.feed, data)
+                        await _in_thread(intake.feed, data)
                     else:
                         intake.feed(data)
         return intake.finish()
+
+
+async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function in a thread, and leave only when it has ended, also when cancelled."""
+    task = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(task)
+    finally:
+        await asyncio.wait({task})
+        task.exception()  # looked at, so that asyncio does not report it a second time
 
 
 class _AsyncBody:

@@ -27,9 +27,10 @@ from latentcrdt.client.calls import Call
 from latentcrdt.client.derived_flows import check_derivable
 from latentcrdt.client.direct import DirectConnections, is_reached_directly
 from latentcrdt.client.fragment_cache import FragmentCache
+from latentcrdt.client.gate import Gate
 from latentcrdt.client.intake import Intake
 from latentcrdt.client.local_flows import Sources, render_locally
-from latentcrdt.client.side_by_side import Stop, StoppableIntake, side_by_side
+from latentcrdt.client.side_by_side import side_by_side
 from latentcrdt.client.steps import Download, Flow, Several, Step, Work, ask
 from latentcrdt.client.values import PeerStatus, PushResult, StateListing, StateSummary
 from latentcrdt.client.wire import (
@@ -87,7 +88,8 @@ class Client:
         """Take a server's address; ``token`` defaults to the environment's LATENTCRDT_TOKEN.
 
         A call fetches over so many ``connections`` at once: a large fragment in parts, or several.
-        By default that is 4, or 1 where the server is on this machine, which several would slow.
+        By default that is 4, or 1 where the server is on this machine. Progress is then reported
+        from several threads, one at a time.
         With a ``cache`` no fragment is fetched twice, and renders are made here unless asked for
         elsewhere: the same bytes, for less on the wire.
         """
@@ -317,14 +319,15 @@ class Client:
     def _ask(self, call: Call[T]) -> T:
         return self._run(ask(call))
 
-    def _run(self, flow: Flow[T], stop: Stop | None = None) -> T:
+    def _run(self, flow: Flow[T], gate: Gate | None = None) -> T:
         """Perform a flow's steps until it returns; closing it undoes what it left half done."""
+        gate = gate or Gate()
         with closing(flow):
             try:
                 step = next(flow)
                 while True:
                     try:
-                        result = self._perform(step, stop or Stop())
+                        result = self._perform(step, gate)
                     except LatentCRDTError as error:
                         step = flow.throw(error)
                     else:
@@ -333,32 +336,33 @@ class Client:
                 returned: T = end.value
                 return returned
 
-    def _perform(self, step: Step, stop: Stop) -> Any:
-        stop.check()
+    def _perform(self, step: Step, gate: Gate) -> Any:
         if isinstance(step, Work):
-            return step.function()
+            with gate.passing():
+                return step.function()
         if isinstance(step, Several):
-            return side_by_side(self._run, step.flows, self._settings.num_connections, stop)
-        exchange = Exchange.of(step)
+            return side_by_side(self._run, step.flows, step.num_at_once, gate)
+        exchange = Exchange.of(step, gate)
         for attempt in stamina.retry_context(
             on=retry_delay, attempts=self._settings.attempts, **RETRY_WAITS
         ):
             with attempt:
-                return self._attempt(exchange, stop)
+                with gate.passing():
+                    pass  # nothing more is asked for on behalf of a call that has ended
+                return self._attempt(exchange)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _attempt(self, exchange: Exchange, stop: Stop) -> Any:
+    def _attempt(self, exchange: Exchange) -> Any:
         step: Call[Any] | Download[Any] = exchange.step
         # httpx2 says bytes, and passes any buffer on to h11, which copies it once.
         body: Any = step.body if isinstance(step, Call) else None
         request = build_request(self._http, exchange, body)
-        intake = StoppableIntake(exchange.intake, stop)
         is_large = isinstance(step, Download) or isinstance(body, FragmentBody)
         if is_large and self._direct is not None:
-            self._direct.exchange(request, body, intake)
+            self._direct.exchange(request, body, exchange.intake)
         else:
-            self._exchange(request, intake)
-        return intake.finish()
+            self._exchange(request, exchange.intake)
+        return exchange.intake.finish()
 
     def _exchange(self, request: httpx2.Request, intake: Intake[Any]) -> None:
         with (

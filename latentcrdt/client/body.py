@@ -12,7 +12,9 @@ from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import FragmentId
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Called with the bytes done, which never fall, and the bytes in all (0: not announced)."""
+"""Called with the bytes done, which never fall, and the bytes in all (0: not announced).
+
+From any thread, once at a time; it must not wait for the call whose progress it is."""
 
 SLICE_BYTES = 1024 * 1024
 """One write to the socket: large enough to cost no time, small enough for lively progress."""

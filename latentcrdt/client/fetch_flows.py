@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from latentcrdt.client import calls
@@ -177,11 +178,10 @@ def _fetch_sections(
 ) -> Flow[None]:
     """Fetch what a reader has yet to read: in several parts if it is much."""
     header = sections.header
-    num_parts = min(limits.connections, -(-(sections.stop - sections.offset) // PART_BYTES))
+    num_parts = min(limits.connections, max((sections.stop - sections.offset) // PART_BYTES, 1))
     base = len(header.framing)
 
-    def part(reader: SectionsReader) -> Flow[None]:
-        own = Meter(meter.part())
+    def part(reader: SectionsReader, own: Meter) -> Flow[None]:
         return ask(
             Download(
                 _path(header.fragment_id),
@@ -193,7 +193,8 @@ def _fetch_sections(
             )
         )
 
-    yield from at_once(map(part, sections.split(num_parts)))
+    parts = [partial(part, reader, Meter(meter.part())) for reader in sections.split(num_parts)]
+    yield from at_once(parts, limits)
 
 
 def _path(fragment_id: FragmentId) -> str:

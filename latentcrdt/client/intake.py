@@ -11,6 +11,7 @@ from typing import Generic, NoReturn, Protocol, TypeVar
 
 from latentcrdt.client.answers import Answer, error_of
 from latentcrdt.client.byte_range import ByteRange
+from latentcrdt.client.gate import Gate
 from latentcrdt.core.encoding import Buffer
 from latentcrdt.errors import TooLargeError, UnexpectedAnswerError
 
@@ -107,12 +108,20 @@ class StreamIntake(Generic[T]):
     """Hands a large body to a receiver, and resumes it after a broken connection."""
 
     def __init__(
-        self, make_receiver: Callable[[Answer], Receiver[T]], wanted: ByteRange | None
+        self,
+        make_receiver: Callable[[Answer], Receiver[T]],
+        wanted: ByteRange | None,
+        gate: Gate,
     ) -> None:
-        """``make_receiver`` gets the head of each answer that starts at the first wanted byte."""
+        """``make_receiver`` gets the head of each answer that starts at the first wanted byte.
+
+        Both it and the receiver are called only while the gate is open.
+        """
         self._make_receiver = make_receiver
         self._wanted = wanted
+        self._gate = gate
         self._coming = ByteRange(0, None)
+        self._is_continued = False
         self._receiver: Receiver[T] | None = None
         self._problem: DocumentIntake[T] | None = None
         self._etag: str | None = None
@@ -120,15 +129,20 @@ class StreamIntake(Generic[T]):
 
     def headers(self) -> dict[str, str]:
         """Ask for the rest only, if the server named what it sent so far by a strong ETag."""
-        if self._num_bytes and self._etag is not None:
-            return {"range": str(self._rest()), "if-range": self._etag}
+        rest = ByteRange(self._coming.start + self._num_bytes, self._coming.stop)
+        # A connection may break behind the last byte: nothing is no range.
+        is_over = rest.stop is not None and rest.start >= rest.stop
+        self._is_continued = bool(self._num_bytes) and self._etag is not None and not is_over
+        if self._is_continued:
+            assert self._etag is not None
+            return {"range": str(rest), "if-range": self._etag}
         return {} if self._wanted is None else {"range": str(self._wanted)}
 
     def begin(self, head: Answer) -> None:
         """Go on with a 206 that continues the same object; else start afresh."""
         _check_encoding(head)
         self._problem = None
-        if head.status == 206 and self._num_bytes and self._etag is not None:
+        if head.status == 206 and self._is_continued:
             self._check_continuation(head)
         elif head.status == 206 and self._wanted is not None:
             _check_start(head, self._wanted.start)
@@ -155,7 +169,8 @@ class StreamIntake(Generic[T]):
         if self._problem is not None:
             self._problem.feed(data)
         elif self._receiver is not None:
-            self._receiver.feed(data)
+            with self._gate.passing():
+                self._receiver.feed(data)
             self._num_bytes += len(data)
 
     def finish(self) -> T:
@@ -165,16 +180,15 @@ class StreamIntake(Generic[T]):
         assert self._receiver is not None
         return self._receiver.finish()
 
-    def _rest(self) -> ByteRange:
-        return ByteRange(self._coming.start + self._num_bytes, self._coming.stop)
-
     def _start(self, head: Answer, coming: ByteRange) -> None:
-        self._receiver, self._coming, self._num_bytes = self._make_receiver(head), coming, 0
+        with self._gate.passing():
+            self._receiver = self._make_receiver(head)
+        self._coming, self._num_bytes = coming, 0
         etag = head.headers.get("etag")
         self._etag = etag if etag is not None and etag.startswith('"') else None
 
     def _check_continuation(self, head: Answer) -> None:
-        _check_start(head, self._rest().start)
+        _check_start(head, self._coming.start + self._num_bytes)
         if head.headers.get("etag") != self._etag:
             raise UnexpectedAnswerError(
                 f"expected the rest of {self._etag}, got {head.headers.get('etag')!r:.120}"

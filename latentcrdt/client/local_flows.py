@@ -78,7 +78,7 @@ class Fetcher:
         self._limits = limits
         self._is_watched = on_progress is not None
         self._meter = Meter(on_progress)
-        self._claimed: list[int] = []
+        self._claimed: dict[FragmentId, int] = {}
 
     def look_up(self, ids: Iterable[FragmentId]) -> Flow[list[FragmentId]]:
         """Take what the cache holds; return the ids of those that would have to be fetched."""
@@ -93,18 +93,21 @@ class Fetcher:
         """Fetch those that are not here yet, at once, verified while they arrive."""
         lacking = yield from self.look_up(ids)
         if self._is_watched:
-            sizes = yield from at_once(ask(calls.fragment_bytes(i)) for i in lacking)
+            asking = [partial(ask, calls.fragment_bytes(i)) for i in lacking]
+            sizes = yield from at_once(asking, self._limits)
             self._meter.total += sum(sizes)
         connections = max(self._limits.connections // max(len(lacking), 1), 1)
         each = replace(self._limits, connections=connections)
-        fetched = yield from at_once(self._fetch(i, each) for i in lacking)
+        fetching = [partial(self._fetch, i, each) for i in lacking]
+        fetched = yield from at_once(fetching, self._limits)
         self.fragments |= zip(lacking, fetched, strict=True)
 
     def headers(self, ids: Iterable[FragmentId]) -> Flow[dict[FragmentId, FragmentHeader]]:
         """Return the headers of fragments, fetched where the fragment is not here."""
         wanted = list(ids)
         lacking = [i for i in wanted if i not in self.fragments]
-        fetched = yield from at_once(map(fetch_header, lacking))
+        asking = [partial(fetch_header, i) for i in lacking]
+        fetched = yield from at_once(asking, self._limits)
         headers = dict(zip(lacking, fetched, strict=True))
         return headers | {i: self.fragments[i].header for i in wanted if i not in headers}
 
@@ -118,20 +121,24 @@ class Fetcher:
         layer = plan.geometry.key_layer
         ids = [placement.fragment_id for placement in plan.placements]
         lacking = [i for i in ids if i not in self.fragments]
-        fetched = yield from at_once(fetch_keys(headers[i], layer, self._limits) for i in lacking)
+        alone = replace(self._limits, connections=1)
+        asking = [partial(fetch_keys, headers[i], layer, alone) for i in lacking]
+        fetched = yield from at_once(asking, self._limits)
         keys = dict(zip(lacking, fetched, strict=True))
         keys |= {i: self.fragments[i].keys(layer) for i in ids if i not in keys}
         yield from ask(Work(lambda: check_order(plan, keys)))
 
     def _fetch(self, fragment_id: FragmentId, limits: Limits) -> Flow[Fragment]:
-        fragment = yield from fetch(fragment_id, limits, self._meter.part(), self._claim)
+        fragment = yield from fetch(
+            fragment_id, limits, self._meter.part(), partial(self._claim, fragment_id)
+        )
         if self._cache is not None:
             yield from ask(Work(partial(self._cache.put, fragment)))
         return fragment
 
-    def _claim(self, num_bytes: int) -> None:
-        self._claimed.append(num_bytes)
-        if sum(self._claimed) > self._limits.max_render_bytes:
+    def _claim(self, fragment_id: FragmentId, num_bytes: int) -> None:
+        self._claimed[fragment_id] = num_bytes
+        if sum(list(self._claimed.values())) > self._limits.max_render_bytes:
             raise TooLargeError(
                 f"expected fragments of at most {self._limits.max_render_bytes} bytes for one "
                 f"render",

@@ -34,14 +34,17 @@ class Body(Protocol):
         """Return memory where these bytes of the body may be put, or ``NO_ROOM``."""
 
     def put(self, offset: int, data: memoryview) -> None:
-        """Put verified bytes where they belong, unless they lie there already."""
+        """Put bytes where they belong, unless they lie there already.
+
+        They have been hashed, but that of a section is known to be right only at its end.
+        """
 
 
 class MemoryBody:
     """Keeps some consecutive bytes of a body in memory, taken once the header is known."""
 
     def __init__(self, claim: Callable[[int], None] = lambda _: None) -> None:
-        """``claim`` is asked before memory of this size is taken, and may raise."""
+        """``claim`` is asked before memory is taken for a file of this size, and may raise."""
         self._claim = claim
         self._base = 0
         self._memory = memoryview(b"")
@@ -62,7 +65,7 @@ class MemoryBody:
     def begin(self, header: FragmentHeader) -> None:
         """Take memory for the whole body, once."""
         if not self._memory.nbytes:
-            self._claim(header.body_bytes)
+            self._claim(header.file_bytes)
             self._memory = result_memory(header.body_bytes)
 
     def room(self, start: int, stop: int) -> memoryview:

@@ -15,6 +15,7 @@ from latentcrdt.client.answers import Answer
 from latentcrdt.client.byte_range import ByteRange
 from latentcrdt.client.calls import Call
 from latentcrdt.client.intake import Receiver
+from latentcrdt.errors import BusyError
 
 T = TypeVar("T")
 
@@ -42,9 +43,10 @@ class Work(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Several(Generic[T]):
-    """Flows to be run at once, as many as a client may; the first that fails ends the others."""
+    """Flows to be run at once, a few at a time; the first that fails ends the others."""
 
     flows: tuple[Flow[T], ...]
+    num_at_once: int
 
 
 Step: TypeAlias = Call[Any] | Download[Any] | Work[Any] | Several[Any]
@@ -66,7 +68,25 @@ def ask(step: Call[T] | Download[T] | Work[T]) -> Flow[T]:
     return result
 
 
-def at_once(flows: Iterable[Flow[T]]) -> Flow[list[T]]:
-    """Run several flows at once; return their results in the order of the flows."""
-    results: list[T] = yield Several(tuple(flows))
+def at_once(makers: Iterable[Callable[[], Flow[T]]], limits: Limits) -> Flow[list[T]]:
+    """Run flows, several at once; return their results in the order of their makers.
+
+    A server may be too busy for several and still have time for one: a flow that it refuses
+    therefore is run again, alone, when the others have ended.
+    """
+    made = list(makers)
+    tried: list[list[T]] = [[] for _ in made]
+    if limits.connections > 1 and len(made) > 1:
+        tried = yield Several(tuple(map(_unless_busy, made)), limits.connections)
+    results = []
+    for make, result in zip(made, tried, strict=True):
+        results += result or [(yield from make())]
     return results
+
+
+def _unless_busy(make: Callable[[], Flow[T]]) -> Flow[list[T]]:
+    """Return the one result of a flow, or none if the server was too busy."""
+    try:
+        return [(yield from make())]
+    except BusyError:
+        return []

@@ -14,6 +14,7 @@ import httpx2
 
 from latentcrdt.client.answers import Answer
 from latentcrdt.client.calls import Call
+from latentcrdt.client.gate import Gate
 from latentcrdt.client.intake import DocumentIntake, Intake, StreamIntake
 from latentcrdt.client.steps import Download, Limits
 from latentcrdt.errors import ConnectionFailedError, InvalidRequestError
@@ -67,7 +68,7 @@ class Settings:
     def num_connections(self) -> int:
         """How many connections one call may use at once.
 
-        Within one machine the processors are the limit, and several are slower than one.
+        Within one machine the processors are the limit, and several bring next to nothing.
         """
         if self.connections is not None:
             return self.connections
@@ -121,11 +122,11 @@ class Exchange:
     """Names the call in the server's log; the same for all attempts, so that they show together."""
 
     @classmethod
-    def of(cls, step: Call[Any] | Download[Any]) -> Exchange:
-        """Return the exchange that performs a step."""
+    def of(cls, step: Call[Any] | Download[Any], gate: Gate) -> Exchange:
+        """Return the exchange that performs a step, to no effect once the gate is closed."""
         if isinstance(step, Call):
             return cls(step, DocumentIntake(step.read))
-        return cls(step, StreamIntake(step.make_receiver, step.wanted))
+        return cls(step, StreamIntake(step.make_receiver, step.wanted, gate))
 
     def request_options(self) -> dict[str, Any]:
         """Return the arguments of ``build_request`` for the next attempt, apart from the body."""

@@ -27,6 +27,8 @@ class SectionsReader:
         self._section = first
         self._stop_section = len(header.sections) if stop is None else stop
         self._hasher = Hasher()
+        self._fed_to = self.offset
+        """Further than ``offset`` where what was fed was refused."""
 
     @classmethod
     def of_layers(cls, header: FragmentHeader, layers: LayerRange) -> Self:
@@ -41,8 +43,9 @@ class SectionsReader:
     def feed(self, data: Buffer) -> None:
         """Take the next bytes; raises the InvalidInputError that they deserve, at once."""
         view = memoryview(data).cast("B")
-        if self.offset + len(view) > self.stop:
-            raise self._truncated(self.offset + len(view))
+        self._fed_to += len(view)
+        if self._fed_to > self.stop:
+            raise self._truncated()
         while len(view):
             section = self.header.sections[self._section]
             piece, view = view[: section.stop - self.offset], view[section.stop - self.offset :]
@@ -54,11 +57,10 @@ class SectionsReader:
                 self._section += 1
 
     def finish(self) -> None:
-        """Raise TruncatedError if bytes are missing."""
-        if self.offset < self.stop:
-            raise self._truncated(self.offset)
+        """Raise TruncatedError if bytes are missing, or again what ``feed`` refused."""
+        if self._fed_to != self.stop:
+            raise self._truncated()
         if self._section < self._stop_section:
-            # feed refused a section, and its caller went on all the same: refuse it again.
             section = self.header.sections[self._section]
             check_section(self.header, section, self._hasher.digest())
 
@@ -86,16 +88,16 @@ class SectionsReader:
 
     def _up_to(self, stop_section: int) -> SectionsReader:
         other = SectionsReader(self.header, stop=stop_section)
-        other.offset, other._section = self.offset, self._section
+        other.offset, other._fed_to, other._section = self.offset, self._fed_to, self._section
         other._hasher = self._hasher.copy()
         return other
 
-    def _truncated(self, offset: int) -> TruncatedError:
+    def _truncated(self) -> TruncatedError:
         fragment_id = self.header.fragment_id
         return TruncatedError(
             f"fragment {fragment_id}: expected the body up to byte {self.stop}, "
-            f"got it up to byte {offset}",
+            f"got it up to byte {self._fed_to}",
             id=str(fragment_id),
             expected=self.stop,
-            actual=offset,
+            actual=self._fed_to,
         )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from functools import partial
 
 import pytest
 
-from latentcrdt.client import fetch_flows
+from latentcrdt.client import fetch_flows, receivers
+from latentcrdt.client.receivers import FileBody, MemoryBody
 from latentcrdt.client.wire import Settings
+from latentcrdt.core.documents import plan_document
 from latentcrdt.core.fragment import Fragment
+from latentcrdt.core.placement import place
 from latentcrdt.core.sections_reader import SectionsReader
 from latentcrdt.errors import (
+    BusyError,
     DigestMismatchError,
     FragmentNotFoundError,
     InvalidRequestError,
@@ -19,8 +25,11 @@ from latentcrdt.errors import (
     TruncatedError,
     UnexpectedAnswerError,
 )
+from latentcrdt.render.sort_key import sort_key
+from latentcrdt.render.stream import render
 from latentcrdt.testing.fragments import make_fragment, make_geometry
-from tests.client.scripted_server import Asked, holding, http, problem
+from tests.client.conftest import Driven
+from tests.client.scripted_server import Asked, holding, http, json_http, problem
 
 FRAGMENT = make_fragment(1, geometry=make_geometry(num_layers=8, head_dim=64), seq_len=40)
 FILE = FRAGMENT.to_bytes()
@@ -247,6 +256,217 @@ def test_a_file_of_another_length_than_its_header_says_is_refused(connect, scrip
     assert len(script.asked) == 1
 
 
+# Servers that are busy, silent, or break off.
+
+
+def flows_ended() -> None:
+    for thread in threading.enumerate():
+        if thread.name.startswith("latentcrdt-flow"):
+            thread.join(20)
+
+
+def test_a_part_that_a_busy_server_refuses_is_fetched_when_the_others_have_come(connect, script):
+    """Refused as often as it is tried beside the others: four times."""
+    right, refusals = holding(FRAGMENT), iter([problem(429, "busy", retry_after=0)] * 4)
+
+    def reply(asked: Asked) -> bytes:
+        busy = next(refusals, None) if asked.headers["range"] == SPELLED[2] else None
+        return busy or right(asked)
+
+    script.replies = [reply] * 20
+    with connect() as client:
+        assert client.fetch(ID).to_bytes() == FILE
+    asked = [asked.headers["range"] for asked in script.asked]
+    assert asked.count(SPELLED[2]) == 5
+    assert asked[-1] == SPELLED[2]
+
+
+def test_a_server_that_stays_busy_is_reported(connect, script):
+    right = holding(FRAGMENT)
+
+    def reply(asked: Asked) -> bytes:
+        is_part = asked.headers["range"] != SPELLED[0]
+        return problem(429, "busy", retry_after=0) if is_part else right(asked)
+
+    script.replies = [reply] * 99
+    with connect() as client, pytest.raises(BusyError):
+        client.fetch(ID)
+
+
+def test_a_part_that_fails_ends_the_call_although_another_is_silent(connect, script):
+    """Nothing more is asked for on behalf of a call that has failed."""
+    right, silent, is_silent = holding(FRAGMENT), threading.Event(), threading.Event()
+
+    def reply(asked: Asked) -> bytes:
+        if asked.headers["range"] == SPELLED[2]:
+            is_silent.set()
+            silent.wait(20)
+            return b""  # the end of the connection: worth another attempt
+        if asked.headers["range"] == SPELLED[3]:
+            assert is_silent.wait(10)
+            return problem(404, "fragment_not_found")
+        return right(asked)
+
+    script.replies = [reply] * 20
+    with connect() as client:
+        with pytest.raises(FragmentNotFoundError):
+            client.fetch(ID)
+        silent.set()
+        flows_ended()
+    assert [asked.headers["range"] for asked in script.asked].count(SPELLED[2]) == 1
+
+
+def test_nothing_is_reported_after_a_call_has_failed(connect, script, tmp_path):
+    """One part is refused while another is being reported."""
+    begun, inside = threading.Event(), []
+
+    def refuse(_asked: Asked) -> bytes:
+        assert begun.wait(10)
+        return problem(404, "fragment_not_found")
+
+    def slow(done: int, _total: int) -> None:
+        inside.append(True)
+        if done > PART_BYTES:
+            begun.set()
+            time.sleep(0.3)
+        inside.pop()
+
+    script.replies = but(3, refuse)
+    with connect() as client:
+        with pytest.raises(FragmentNotFoundError):
+            client.fetch_to(ID, tmp_path / "file", on_progress=slow)
+        assert begun.is_set()
+        assert not inside  # to close the client would wait for its threads
+
+
+def test_a_connection_that_breaks_behind_the_last_byte_is_no_reason_to_ask_for_nothing(
+    connect, script
+):
+    """As behind a proxy that answers in chunks and leaves out the last one."""
+    content = FILE[RANGES[2].start : RANGES[2].stop]
+    head = (
+        f"HTTP/1.1 206 X\r\ntransfer-encoding: chunked\r\nconnection: close\r\n"
+        f'etag: "{ID}"\r\ncontent-range: bytes {RANGES[2].start}-{RANGES[2][-1]}/{len(FILE)}\r\n'
+        f"\r\n{len(content):x}\r\n"
+    )
+    script.replies = but(2, lambda _: head.encode() + content + b"\r\n")
+    with connect() as client:
+        assert client.fetch(ID).to_bytes() == FILE
+    assert [asked.headers["range"] for asked in script.asked].count(SPELLED[2]) == 2
+
+
+def test_no_more_is_asked_for_at_once_than_there_are_connections(connect, script):
+    """Of several fragments, each in parts, and of their headers and keys."""
+    fragments = [make_fragment(i, geometry=FRAGMENT.header.geometry, seq_len=9) for i in range(6)]
+    ordered = sorted(fragments, key=lambda f: (sort_key(f), f.fragment_id))
+    plan = place([fragment.header for fragment in ordered])
+    right, lock, inside, most = holding(*fragments), threading.Lock(), 0, 0
+
+    def reply(asked: Asked) -> bytes:
+        nonlocal inside, most
+        if "/plan" in asked.path:
+            return json_http(200, plan_document(plan))
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        time.sleep(0.02)
+        with lock:
+            inside -= 1
+        return right(asked)
+
+    script.replies = [reply] * 999
+    held = {fragment.fragment_id: fragment for fragment in fragments}
+    with connect() as client:
+        rendered = client.render("s", where="client", on_progress=lambda *_: None)
+    assert rendered.to_bytes() == render(plan, held).to_bytes()
+    assert most == CONNECTIONS
+
+
+# What memory and files are taken.
+
+
+def test_the_headers_of_a_render_count_as_well_as_its_rows(connect, script):
+    """A sliding layer keeps one row of any number of tokens; the header holds all of their ids."""
+    geometry = make_geometry(num_layers=1, windows=(2,))
+    fragments = [
+        make_fragment(i, geometry=geometry, seq_len=5000, token_ids=[i] * 5000) for i in range(9)
+    ]
+    ordered = sorted(fragments, key=lambda f: (sort_key(f), f.fragment_id))
+    plan = json_http(200, plan_document(place([fragment.header for fragment in ordered])))
+    assert all(fragment.num_bytes > 20_000 > fragment.body.nbytes for fragment in fragments)
+    script.replies = [plan, *[holding(*fragments)] * 99]
+    with connect(max_render_bytes=50_000) as client, pytest.raises(TooLargeError):
+        client.render("s", where="client")
+
+
+def test_memory_is_claimed_and_taken_once_although_an_attempt_starts_afresh():
+    claimed: list[int] = []
+    body = MemoryBody(claimed.append)
+    body.begin(FRAGMENT.header)
+    body.put(0, FRAGMENT.body[:100])
+    body.begin(FRAGMENT.header)
+    assert claimed == [len(FILE)]
+    assert body.bytes[:100] == FRAGMENT.body[:100]
+
+
+def test_memory_that_may_not_be_had_is_not_taken(monkeypatch):
+    def refuse(_num_bytes: int) -> None:
+        raise TooLargeError("too much")
+
+    monkeypatch.setattr(receivers, "result_memory", lambda _: pytest.fail("memory was taken"))
+    with pytest.raises(TooLargeError):
+        MemoryBody(refuse).begin(FRAGMENT.header)
+
+
+def test_a_file_that_starts_afresh_keeps_nothing_of_the_attempt_before(tmp_path):
+    longer = make_fragment(2, geometry=FRAGMENT.header.geometry, seq_len=90)
+    with (tmp_path / "file").open("xb+") as file:
+        body = FileBody(file)
+        body.begin(longer.header)
+        body.put(0, longer.body)
+        body.begin(FRAGMENT.header)
+        body.put(0, FRAGMENT.body)
+    assert (tmp_path / "file").read_bytes() == FILE
+
+
+def test_threads_do_not_write_into_the_parts_of_each_other(tmp_path):
+    header = FRAGMENT.header
+    content = FRAGMENT.body
+
+    def write(part: int) -> None:
+        for start in range(part * 64, len(content), 4 * 64):
+            body.put(start, content[start : start + 64])
+
+    for attempt in range(20):
+        path = tmp_path / str(attempt)
+        with path.open("xb+") as file:
+            body = FileBody(file)
+            body.begin(header)
+            threads = [threading.Thread(target=write, args=(part,)) for part in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert path.read_bytes() == FILE
+
+
+def test_an_event_loop_does_not_wait_for_the_disk(connect, script, tmp_path, monkeypatch):
+    threads = set()
+    put = FileBody.put
+
+    def watched(self: FileBody, offset: int, data: memoryview) -> None:
+        threads.add(threading.current_thread())
+        put(self, offset, data)
+
+    monkeypatch.setattr(FileBody, "put", watched)
+    script.replies = [holding(FRAGMENT)] * 20
+    with connect() as client:
+        client.fetch_to(ID, tmp_path / "file")
+        if isinstance(client, Driven):
+            assert threading.main_thread() not in threads
+    assert threads
+
+
 # A few layers.
 
 
@@ -301,10 +521,12 @@ def test_layers_that_there_are_none_of_are_refused(connect, script, layers, erro
     assert len(script.asked) == 1
 
 
-def test_layers_over_the_limit_take_no_memory(connect, script):
+def test_layers_over_the_limit_take_no_memory(connect, script, monkeypatch):
+    monkeypatch.setattr(receivers, "result_memory", lambda _: pytest.fail("memory was taken"))
     script.replies = [holding(FRAGMENT)]
-    limit = FRAGMENT.keys(0).nbytes
-    client = connect(max_fragment_bytes=limit)
-    with client, pytest.raises(TooLargeError):
+    with (
+        connect(max_fragment_bytes=FRAGMENT.keys(0).nbytes) as client,
+        pytest.raises(TooLargeError),
+    ):
         client.fetch_layers(ID, "0:1")
     assert len(script.asked) == 1

@@ -12,8 +12,8 @@ from latentcrdt_server.child_process import ServerProcess
 
 from latentcrdt import Client
 from latentcrdt.client.calls import Call
+from latentcrdt.client.gate import Gate
 from latentcrdt.client.local_render import check_plan
-from latentcrdt.client.side_by_side import Stop
 from latentcrdt.client.steps import Download, Step
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import ClassId
@@ -67,12 +67,12 @@ class Misled(Client):
         self._before, self._after = before, after
         self.asked: list[str] = []
 
-    def _perform(self, step: Step, stop: Stop) -> Any:
+    def _perform(self, step: Step, gate: Gate) -> Any:
         if not isinstance(step, Call | Download):
-            return super()._perform(step, stop)
+            return super()._perform(step, gate)
         what = step.path.rpartition("/")[2]
         self.asked.append(what)
-        return self._after(what, super()._perform(self._before(step), stop))
+        return self._after(what, super()._perform(self._before(step), gate))
 
 
 def test_a_merge_by_another_rule_is_found_by_its_receipt(server: str, state: str) -> None:

@@ -14,8 +14,8 @@ from latentcrdt_server.child_process import ServerProcess
 
 from latentcrdt import Client
 from latentcrdt.client.calls import Call
+from latentcrdt.client.gate import Gate
 from latentcrdt.client.remote_peer import RemotePeer
-from latentcrdt.client.side_by_side import Stop
 from latentcrdt.client.steps import Step
 from latentcrdt.core.derivation import Derivation, Operation
 from latentcrdt.core.derived import Derived, check_repairable, companion_of
@@ -269,8 +269,8 @@ def test_a_repair_is_asked_for_neither_of_the_server_nor_with_an_earlier_render(
 class Misordering(Client):
     """A client whose server announces another order than the canonical one, consistently."""
 
-    def _perform(self, step: Step, stop: Stop) -> Any:
-        result = super()._perform(step, stop)
+    def _perform(self, step: Step, gate: Gate) -> Any:
+        result = super()._perform(step, gate)
         if not (isinstance(step, Call) and step.path.endswith("/plan")):
             return result
         ids = [FragmentId.parse(entry["id"]) for entry in result["fragments"]][::-1]

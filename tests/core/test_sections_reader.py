@@ -98,7 +98,18 @@ def test_so_many_parts_as_there_are_bytes_are_the_sections():
 def test_a_part_ends_where_it_is_to_end(part):
     reader = fed(10).split(2)[part]
     with pytest.raises(TruncatedError):
-        reader.copy().feed(BODY[reader.offset : reader.stop] + b"x")
+        reader.finish()
+    with pytest.raises(TruncatedError):
+        reader.feed(BODY[reader.offset : reader.stop] + b"x")
+    with pytest.raises(TruncatedError):
+        reader.finish()
+
+
+def test_what_was_refused_for_its_length_stays_refused():
+    reader = SectionsReader(HEADER)
+    reader.feed(BODY)
+    with pytest.raises(TruncatedError):
+        reader.feed(b"x")
     with pytest.raises(TruncatedError):
         reader.finish()
 
