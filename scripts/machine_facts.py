@@ -23,6 +23,11 @@ def machine_facts() -> dict[str, str]:
     }
 
 
+def facts_line() -> str:
+    """Return the facts as what stands above a table."""
+    return ", ".join(f"{name} {value}" for name, value in machine_facts().items())
+
+
 def load_average() -> str:
     """Return the load of the last 1, 5 and 15 minutes."""
     return " ".join(f"{load:.1f}" for load in os.getloadavg())

@@ -22,7 +22,7 @@ from latentcrdt.cli.output import console
 from latentcrdt.client import Client
 from latentcrdt.core.ids import FragmentId
 from latentcrdt.testing.fragments import make_fragment, make_geometry
-from scripts.machine_facts import machine_facts
+from scripts.machine_facts import facts_line
 from scripts.marked_section import markdown, replace_section
 from scripts.slow_link import slow_link
 
@@ -106,9 +106,8 @@ def main() -> None:
     else:
         console().print(table(rows))
     if arguments.write_docs:
-        facts = ", ".join(f"{name} {value}" for name, value in machine_facts().items())
         text = (
-            f"Measured: {facts}; a fragment of {arguments.megabytes} MB, medians of "
+            f"Measured: {facts_line()}; a fragment of {arguments.megabytes} MB, medians of "
             f"{arguments.runs} runs; in brackets how many times as fast as one connection.\n\n"
             f"{table(rows)}"
         )

@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 from latentcrdt.cli.output import console
 from latentcrdt.client import Client
 from latentcrdt.hf import capture, decode_inputs, load_smollm2
-from scripts.machine_facts import machine_facts
+from scripts.machine_facts import facts_line
 from scripts.marked_section import markdown, replace_section
 from scripts.slow_link import slow_link
 
@@ -156,8 +156,7 @@ def main() -> None:
     else:
         console().print(table(rows))
     if arguments.write_docs:
-        facts = ", ".join(f"{name} {value}" for name, value in machine_facts().items())
-        text = f"Measured: {facts}; medians of {arguments.runs} runs.\n\n{table(rows)}"
+        text = f"Measured: {facts_line()}; medians of {arguments.runs} runs.\n\n{table(rows)}"
         replace_section(PAGE, SECTION, text)
 
 

@@ -10,7 +10,7 @@ from statistics import median
 
 from latentcrdt.cli.bench.serve import Served, measure
 from latentcrdt.cli.output import console
-from scripts.machine_facts import machine_facts
+from scripts.machine_facts import facts_line
 from scripts.marked_section import markdown, replace_section, spread
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -52,9 +52,9 @@ def parts(sizes: dict[int, list[Served]]) -> str:
 
 def page(sizes: dict[int, list[Served]], *, runs: int, rounds: int) -> str:
     """Return the section of the page."""
-    facts = ", ".join(f"{name} {value}" for name, value in machine_facts().items())
     return (
-        f"Measured: {facts}; {runs} runs, each of which is the median of {rounds} rounds.\n\n"
+        f"Measured: {facts_line()}; {runs} runs, each of which is the median of {rounds} rounds."
+        "\n\n"
         f"**GB/s, median of the runs (in brackets, the server's anonymous memory at most, MB)**\n\n"
         f"{rates(sizes)}\n**Ratios within a run: median of the runs (lowest to highest)**\n\n"
         f"{parts(sizes)}"
