@@ -13,24 +13,18 @@ from typing import Any, Literal, ParamSpec, Self, TypeVar
 import httpx2
 import stamina
 
-from latentcrdt.client import (
-    calls,
-    derived_flows,
-    fetch_flows,
-    push_flows,
-    render_flows,
-    sync_calls,
-)
+from latentcrdt.client import calls, sync_calls
 from latentcrdt.client.answers import retry_delay
 from latentcrdt.client.arriving import ArrivingRender
 from latentcrdt.client.blocking import EVERYTHING, Client
 from latentcrdt.client.body import FragmentBody, Progress
 from latentcrdt.client.calls import Call
-from latentcrdt.client.derived_flows import check_derivable
+from latentcrdt.client.flows import deriving, fetching, pushing, rendering
+from latentcrdt.client.flows.deriving import check_derivable
+from latentcrdt.client.flows.rendering_here import Sources, render_locally
+from latentcrdt.client.flows.steps import Download, Flow, Several, Step, Work, ask
 from latentcrdt.client.fragment_cache import FragmentCache
 from latentcrdt.client.gate import Gate
-from latentcrdt.client.local_flows import Sources, render_locally
-from latentcrdt.client.steps import Download, Flow, Several, Step, Work, ask
 from latentcrdt.client.values import PeerStatus, PushResult, StateListing, StateSummary
 from latentcrdt.client.wire import (
     DEFAULT_MAX_BYTES,
@@ -125,7 +119,7 @@ class AsyncClient:
         self, name: str, fragment: Fragment | Path | str, *, on_progress: Progress | None = None
     ) -> PushResult:
         """Make a fragment a member of a state; as `Client.push`."""
-        flow = push_flows.push(StateName(name), fragment, on_progress, is_inviting=False)
+        flow = pushing.push(StateName(name), fragment, on_progress, is_inviting=False)
         return await self._run(flow)
 
     async def insert(self, name: str, fragment_id: FragmentId) -> bool:
@@ -134,27 +128,27 @@ class AsyncClient:
 
     async def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
         """Return those of the ids whose fragments the server lacks."""
-        return await self._run(push_flows.missing(list(ids)))
+        return await self._run(pushing.missing(list(ids)))
 
     async def fetch(
         self, fragment_id: FragmentId, *, on_progress: Progress | None = None
     ) -> Fragment:
         """Return a fragment, verified while it arrived."""
-        return await self._run(fetch_flows.fetch(fragment_id, self._settings.limits, on_progress))
+        return await self._run(fetching.fetch(fragment_id, self._settings.limits, on_progress))
 
     async def fetch_to(
         self, fragment_id: FragmentId, path: Path | str, *, on_progress: Progress | None = None
     ) -> FragmentHeader:
         """Write a fragment to a file that appears only when it is whole and verified."""
         limits = self._settings.limits
-        return await self._run(fetch_flows.fetch_to(fragment_id, Path(path), limits, on_progress))
+        return await self._run(fetching.fetch_to(fragment_id, Path(path), limits, on_progress))
 
     async def fetch_layers(
         self, fragment_id: FragmentId, layers: str, *, on_progress: Progress | None = None
     ) -> FragmentLayers:
         """Return some layers of a fragment, verified; as `Client.fetch_layers`."""
         limits = self._settings.limits
-        return await self._run(fetch_flows.fetch_layers(fragment_id, layers, limits, on_progress))
+        return await self._run(fetching.fetch_layers(fragment_id, layers, limits, on_progress))
 
     async def plan(self, name: str, query: RenderQuery = EVERYTHING) -> PlanDocument:
         """Return the plan of a render: order, positions and sizes."""
@@ -168,7 +162,7 @@ class AsyncClient:
         self, name: str, plan: RenderPlan, query: RenderQuery = EVERYTHING
     ) -> Receipt:
         """Return the receipt of exactly this plan, also when the state has grown since."""
-        return await self._run(render_flows.receipt_for(StateName(name), plan, query))
+        return await self._run(rendering.receipt_for(StateName(name), plan, query))
 
     async def render(
         self,
@@ -200,7 +194,7 @@ class AsyncClient:
         if where == "client" or (where is None and sources.make_it_cheaper_here(query)):
             flow = render_locally(state, query, limits, on_progress, sources)
         else:
-            flow = render_flows.render_remotely(state, query, limits, on_progress, verify=verify)
+            flow = rendering.render_remotely(state, query, limits, on_progress, verify=verify)
         return await self._run(flow)
 
     async def render_layers(
@@ -227,7 +221,7 @@ class AsyncClient:
         on_progress: Progress | None = None,
     ) -> Derived:
         """Return a render whose rows were made, and of what; as `Client.derive`."""
-        flow = derived_flows.derive(
+        flow = deriving.derive(
             StateName(name),
             query,
             self._settings.limits,
@@ -253,7 +247,7 @@ class AsyncClient:
 
     async def pour(self, fragment_id: FragmentId, write: Callable[[Buffer], None]) -> None:
         """Hand a fragment's file to ``write`` as it comes: whoever takes it has to verify it."""
-        return await self._run(fetch_flows.pour(fragment_id, write))
+        return await self._run(fetching.pour(fragment_id, write))
 
     async def peers(self) -> list[PeerStatus]:
         """Return how the server stands with each of its peers."""

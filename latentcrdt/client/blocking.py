@@ -11,27 +11,20 @@ from typing import Any, Literal, Self, TypeVar
 import httpx2
 import stamina
 
-from latentcrdt.client import (
-    calls,
-    derived_flows,
-    fetch_flows,
-    merge_flows,
-    push_flows,
-    render_flows,
-    sync_calls,
-)
+from latentcrdt.client import calls, sync_calls
 from latentcrdt.client.answers import retry_delay
 from latentcrdt.client.arriving import ArrivingRender
 from latentcrdt.client.body import FragmentBody, Progress
 from latentcrdt.client.calls import Call
-from latentcrdt.client.derived_flows import check_derivable
-from latentcrdt.client.direct import DirectConnections, is_reached_directly
+from latentcrdt.client.direct.connections import DirectConnections, is_reached_directly
+from latentcrdt.client.flows import deriving, fetching, merging, pushing, rendering
+from latentcrdt.client.flows.deriving import check_derivable
+from latentcrdt.client.flows.rendering_here import Sources, render_locally
+from latentcrdt.client.flows.steps import Download, Flow, Several, Step, Work, ask
 from latentcrdt.client.fragment_cache import FragmentCache
 from latentcrdt.client.gate import Gate
 from latentcrdt.client.intake import Intake
-from latentcrdt.client.local_flows import Sources, render_locally
 from latentcrdt.client.side_by_side import side_by_side
-from latentcrdt.client.steps import Download, Flow, Several, Step, Work, ask
 from latentcrdt.client.values import PeerStatus, PushResult, StateListing, StateSummary
 from latentcrdt.client.wire import (
     DEFAULT_MAX_BYTES,
@@ -133,7 +126,7 @@ class Client:
         """
         is_inviting = self._direct is not None and self._direct.is_inviting
         return self._run(
-            push_flows.push(StateName(name), fragment, on_progress, is_inviting=is_inviting)
+            pushing.push(StateName(name), fragment, on_progress, is_inviting=is_inviting)
         )
 
     def insert(self, name: str, fragment_id: FragmentId) -> bool:
@@ -142,18 +135,18 @@ class Client:
 
     def missing(self, ids: Iterable[FragmentId]) -> list[FragmentId]:
         """Return those of the ids whose fragments the server lacks."""
-        return self._run(push_flows.missing(list(ids)))
+        return self._run(pushing.missing(list(ids)))
 
     def fetch(self, fragment_id: FragmentId, *, on_progress: Progress | None = None) -> Fragment:
         """Return a fragment, verified while it arrived."""
-        return self._run(fetch_flows.fetch(fragment_id, self._settings.limits, on_progress))
+        return self._run(fetching.fetch(fragment_id, self._settings.limits, on_progress))
 
     def fetch_to(
         self, fragment_id: FragmentId, path: Path | str, *, on_progress: Progress | None = None
     ) -> FragmentHeader:
         """Write a fragment to a file that appears only when it is whole and verified."""
         limits = self._settings.limits
-        return self._run(fetch_flows.fetch_to(fragment_id, Path(path), limits, on_progress))
+        return self._run(fetching.fetch_to(fragment_id, Path(path), limits, on_progress))
 
     def fetch_layers(
         self, fragment_id: FragmentId, layers: str, *, on_progress: Progress | None = None
@@ -164,7 +157,7 @@ class Client:
         RangeNotSatisfiableError for layers that the fragment does not have.
         """
         limits = self._settings.limits
-        return self._run(fetch_flows.fetch_layers(fragment_id, layers, limits, on_progress))
+        return self._run(fetching.fetch_layers(fragment_id, layers, limits, on_progress))
 
     def plan(self, name: str, query: RenderQuery = EVERYTHING) -> PlanDocument:
         """Return the plan of a render: order, positions and sizes."""
@@ -179,7 +172,7 @@ class Client:
 
         ``query`` is what the plan answered.
         """
-        return self._run(render_flows.receipt_for(StateName(name), plan, query))
+        return self._run(rendering.receipt_for(StateName(name), plan, query))
 
     def render(
         self,
@@ -220,7 +213,7 @@ class Client:
         if where == "client" or (where is None and sources.make_it_cheaper_here(query)):
             flow = render_locally(state, query, limits, on_progress, sources)
         else:
-            flow = render_flows.render_remotely(state, query, limits, on_progress, verify=verify)
+            flow = rendering.render_remotely(state, query, limits, on_progress, verify=verify)
         return self._run(flow)
 
     def render_layers(
@@ -234,14 +227,14 @@ class Client:
         keeps from coming.
         """
         state = StateName(name)
-        named = self._run(merge_flows.with_branches_named(state, query))
-        asked = merge_flows.question(query, named)
+        named = self._run(merging.with_branches_named(state, query))
+        asked = merging.question(query, named)
         arriving = ArrivingRender(asked, max_bytes=self._settings.max_render_bytes, verify=verify)
-        arriving.receive(lambda: self._run(render_flows.receive_layers(state, asked, arriving)))
+        arriving.receive(lambda: self._run(rendering.receive_layers(state, asked, arriving)))
         try:
             plan = arriving.plan
             if verify:
-                arriving.believe(self._run(merge_flows.receipt_for(state, plan, query, named)))
+                arriving.believe(self._run(merging.receipt_for(state, plan, query, named)))
         except BaseException:
             arriving.close()
             raise
@@ -267,7 +260,7 @@ class Client:
         everyone takes the one with the smallest id. A merge is the same bytes wherever it is made:
         ``where`` and ``verify`` as in `render`. Raises what the repair or the merge raises.
         """
-        flow = derived_flows.derive(
+        flow = deriving.derive(
             StateName(name),
             query,
             self._settings.limits,
@@ -293,7 +286,7 @@ class Client:
 
     def pour(self, fragment_id: FragmentId, write: Callable[[Buffer], None]) -> None:
         """Hand a fragment's file to ``write`` as it comes: whoever takes it has to verify it."""
-        return self._run(fetch_flows.pour(fragment_id, write))
+        return self._run(fetching.pour(fragment_id, write))
 
     def peers(self) -> list[PeerStatus]:
         """Return how the server stands with each of its peers."""

@@ -8,8 +8,8 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
+from latentcrdt.client.flows.steps import Flow
 from latentcrdt.client.gate import Gate
-from latentcrdt.client.steps import Flow
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ import httpx2
 
 from latentcrdt.client.answers import Answer
 from latentcrdt.client.calls import Call
+from latentcrdt.client.flows.steps import Download, Limits
 from latentcrdt.client.gate import Gate
 from latentcrdt.client.intake import DocumentIntake, Intake, StreamIntake
-from latentcrdt.client.steps import Download, Limits
 from latentcrdt.errors import ConnectionFailedError, InvalidRequestError
 
 DEFAULT_URL = "http://127.0.0.1:8000"

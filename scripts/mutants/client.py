@@ -30,7 +30,7 @@ MUTANTS = (
     ),
     Mutant(
         "a part that starts again goes on with the reader of the attempt before",
-        "latentcrdt/client/fetch_flows.py",
+        "latentcrdt/client/flows/fetching.py",
         "SectionsReceiver(reader.copy(), body, own)",
         "SectionsReceiver(reader, body, own)",
         FETCHING,
@@ -100,7 +100,7 @@ MUTANTS = (
     ),
     Mutant(
         "a busy server is asked for everything at once or not at all",
-        "latentcrdt/client/steps.py",
+        "latentcrdt/client/flows/steps.py",
         "    except BusyError:\n        return []\n",
         "    except BusyError:\n        raise\n",
         FETCHING,
@@ -128,7 +128,7 @@ MUTANTS = (
     ),
     Mutant(
         "fragments in parts use more connections than there may be",
-        "latentcrdt/client/local_flows.py",
+        "latentcrdt/client/flows/rendering_here.py",
         "connections = max(self._limits.connections // max(len(lacking), 1), 1)",
         "connections = self._limits.connections",
         FETCHING,

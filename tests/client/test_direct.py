@@ -12,8 +12,8 @@ import httpx2
 import pytest
 
 from latentcrdt import Client
-from latentcrdt.client.direct import PIECE_BYTES, is_reached_directly
-from latentcrdt.client.invitation import hear
+from latentcrdt.client.direct.connections import PIECE_BYTES, is_reached_directly
+from latentcrdt.client.direct.invitation import hear
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.errors import (
     ConnectionFailedError,
@@ -236,7 +236,7 @@ def test_an_invitation_may_come_in_parts():
 
 
 def test_a_server_that_says_nothing_gets_the_body_and_is_not_waited_for_again(monkeypatch):
-    monkeypatch.setattr("latentcrdt.client.direct.hear", lambda sock: hear(sock, 0.05))
+    monkeypatch.setattr("latentcrdt.client.direct.connections.hear", lambda sock: hear(sock, 0.05))
     heads = []
 
     def take(connection: socket.socket) -> None:
@@ -257,7 +257,7 @@ def test_a_server_that_says_nothing_gets_the_body_and_is_not_waited_for_again(mo
 
 
 def test_an_invitation_that_comes_late_is_no_answer(monkeypatch):
-    monkeypatch.setattr("latentcrdt.client.direct.hear", lambda sock: hear(sock, 0))
+    monkeypatch.setattr("latentcrdt.client.direct.connections.hear", lambda sock: hear(sock, 0))
 
     def take(connection: socket.socket) -> None:
         _, _, begun = read_head(connection).partition(b"\r\n\r\n")

@@ -8,7 +8,8 @@ from functools import partial
 
 import pytest
 
-from latentcrdt.client import fetch_flows, receivers
+from latentcrdt.client import receivers
+from latentcrdt.client.flows import fetching
 from latentcrdt.client.receivers import FileBody, MemoryBody
 from latentcrdt.client.wire import Settings
 from latentcrdt.core.documents import plan_document
@@ -56,7 +57,7 @@ SPELLED = [f"bytes={r.start}-{r[-1]}" for r in RANGES]
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr(fetch_flows, "PART_BYTES", PART_BYTES)
+    monkeypatch.setattr(fetching, "PART_BYTES", PART_BYTES)
 
 
 @pytest.fixture
@@ -151,7 +152,7 @@ def test_a_file_is_written_in_parts(connect, script, tmp_path):
 
 
 def test_what_fits_the_first_question_takes_no_other(connect, script, monkeypatch):
-    monkeypatch.setattr(fetch_flows, "PART_BYTES", len(FILE))
+    monkeypatch.setattr(fetching, "PART_BYTES", len(FILE))
     script.replies = [holding(FRAGMENT)] * 20
     with connect() as client:
         assert client.fetch(ID).to_bytes() == FILE
@@ -159,7 +160,7 @@ def test_what_fits_the_first_question_takes_no_other(connect, script, monkeypatc
 
 
 def test_a_rest_that_is_small_is_one_part(connect, script, monkeypatch):
-    monkeypatch.setattr(fetch_flows, "PART_BYTES", len(FILE) - 10)
+    monkeypatch.setattr(fetching, "PART_BYTES", len(FILE) - 10)
     script.replies = [holding(FRAGMENT)] * 20
     with connect() as client:
         assert client.fetch(ID).to_bytes() == FILE
@@ -170,7 +171,7 @@ def test_a_rest_that_is_small_is_one_part(connect, script, monkeypatch):
 def test_a_header_that_is_longer_than_a_part_is_fetched_with_all_the_rest(
     connect, script, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(fetch_flows, "PART_BYTES", BODY - 100)
+    monkeypatch.setattr(fetching, "PART_BYTES", BODY - 100)
     script.replies = [holding(FRAGMENT)] * 20
     done: list[int] = []
     with connect() as client:

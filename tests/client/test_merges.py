@@ -12,9 +12,9 @@ from latentcrdt_server.child_process import ServerProcess
 
 from latentcrdt import Client
 from latentcrdt.client.calls import Call
+from latentcrdt.client.flows.steps import Download, Step
 from latentcrdt.client.gate import Gate
 from latentcrdt.client.local_render import check_plan
-from latentcrdt.client.steps import Download, Step
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import ClassId
 from latentcrdt.core.placement import place
@@ -160,7 +160,7 @@ def test_a_state_that_grows_meanwhile_changes_nothing_of_the_merge(
 def test_more_branches_than_a_question_holds_are_not_named(
     server: str, state: str, forked: list[Fragment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("latentcrdt.client.merge_flows.MAX_NAMED", 1)
+    monkeypatch.setattr("latentcrdt.client.flows.merging.MAX_NAMED", 1)
     prefix, first, _ = forked
     third = make_fragment(4, start=3, seq_len=first.header.seq_len, prefix=prefix.fragment_id)
     questions: list[dict[str, str]] = []

@@ -15,7 +15,7 @@ import pytest
 from latentcrdt_server.child_process import ServerProcess
 
 from latentcrdt import AsyncClient, Client
-from latentcrdt.client import fetch_flows
+from latentcrdt.client.flows import fetching
 from latentcrdt.core.documents import receipt_document
 from latentcrdt.core.encoding import digest
 from latentcrdt.core.fragment import Fragment
@@ -172,7 +172,7 @@ def test_parts_and_layers_of_the_real_server_are_those_of_the_fragment(
     make_client, server, name, tmp_path, monkeypatch
 ):
     fragment = make_fragment(9, geometry=make_geometry(num_layers=6, head_dim=64), seq_len=200)
-    monkeypatch.setattr(fetch_flows, "PART_BYTES", 60_000)
+    monkeypatch.setattr(fetching, "PART_BYTES", 60_000)
     with make_client(server, connections=3) as client:
         client.push(name, fragment)
         assert client.fetch(fragment.fragment_id).to_bytes() == fragment.to_bytes()

@@ -14,9 +14,9 @@ from latentcrdt_server.child_process import ServerProcess
 
 from latentcrdt import Client
 from latentcrdt.client.calls import Call
+from latentcrdt.client.flows.steps import Step
 from latentcrdt.client.gate import Gate
 from latentcrdt.client.remote_peer import RemotePeer
-from latentcrdt.client.steps import Step
 from latentcrdt.core.derivation import Derivation, Operation
 from latentcrdt.core.derived import Derived, check_repairable, companion_of
 from latentcrdt.core.documents import plan_document

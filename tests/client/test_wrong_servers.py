@@ -10,7 +10,7 @@ import pytest
 import stamina
 
 from latentcrdt import Client
-from latentcrdt.client import fetch_flows
+from latentcrdt.client.flows import fetching
 from latentcrdt.client.fragment_cache import FragmentCache
 from latentcrdt.client.local_render import pinned
 from latentcrdt.core.documents import plan_document, receipt_document
@@ -558,7 +558,7 @@ def test_a_fragment_that_has_moved_is_fetched_after_all(make_client, script):
 
 
 def test_a_header_longer_than_the_first_guess_is_asked_for_again(make_client, script, monkeypatch):
-    monkeypatch.setattr(fetch_flows, "HEADER_GUESS_BYTES", 100)
+    monkeypatch.setattr(fetching, "HEADER_GUESS_BYTES", 100)
     stop = 16 + len(PAIR[0].header.encoded)
     first, second = header_of(PAIR[0], 100), header_of(PAIR[0], stop)
     script.replies = [GROWN, NEW, first, second, old_keys()]

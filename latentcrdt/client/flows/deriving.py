@@ -13,13 +13,13 @@ from functools import partial
 
 from latentcrdt.client import calls
 from latentcrdt.client.body import Progress
-from latentcrdt.client.fetch_flows import fetch_header
-from latentcrdt.client.local_flows import Fetcher, Sources
+from latentcrdt.client.flows.fetching import fetch_header
+from latentcrdt.client.flows.merging import merge_remotely
+from latentcrdt.client.flows.pushing import push
+from latentcrdt.client.flows.rendering_here import Fetcher, Sources
+from latentcrdt.client.flows.steps import Flow, Limits, Work, ask
 from latentcrdt.client.local_render import AnnouncedPlan, plan_again
-from latentcrdt.client.merge_flows import merge_remotely
 from latentcrdt.client.merges import merge_of
-from latentcrdt.client.push_flows import push
-from latentcrdt.client.steps import Flow, Limits, Work, ask
 from latentcrdt.client.values import StateListing
 from latentcrdt.core.derivation import Derivation
 from latentcrdt.core.derived import Derived, Repair, companion_of, stands_for

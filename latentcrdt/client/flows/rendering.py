@@ -14,9 +14,9 @@ from latentcrdt.client.answers import Answer
 from latentcrdt.client.arriving import ArrivingRender
 from latentcrdt.client.body import Meter, Progress
 from latentcrdt.client.calls import RENDER_TYPE
+from latentcrdt.client.flows.steps import Download, Flow, Limits, Work, ask
 from latentcrdt.client.local_render import check_canonical, check_plan, pinned
 from latentcrdt.client.receivers import RenderReceiver
-from latentcrdt.client.steps import Download, Flow, Limits, Work, ask
 from latentcrdt.client.values import reading
 from latentcrdt.core.claims import read_receipt
 from latentcrdt.core.digester import RunDigester
@@ -33,7 +33,7 @@ def receipt_for(name: StateName, plan: RenderPlan, query: RenderQuery) -> Flow[R
     """Ask for the receipt of exactly this plan, also when the state has grown since.
 
     ``query`` is what the plan answered: its own, shorter question is tried first. Only if its
-    answer is another render by now is each id spelled out. Not of a merge: see `merge_flows`.
+    answer is another render by now is each id spelled out. Not of a merge: see `merging`.
     """
     if query.merge is not None:
         raise InvalidRequestError(

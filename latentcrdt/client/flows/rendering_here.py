@@ -13,10 +13,10 @@ from functools import partial
 
 from latentcrdt.client import calls
 from latentcrdt.client.body import Meter, Progress
-from latentcrdt.client.fetch_flows import fetch, fetch_header, fetch_keys
+from latentcrdt.client.flows.fetching import fetch, fetch_header, fetch_keys
+from latentcrdt.client.flows.steps import Flow, Limits, Work, ask, at_once
 from latentcrdt.client.fragment_cache import FragmentCache
 from latentcrdt.client.local_render import AnnouncedPlan, check_order, plan_again, render_here
-from latentcrdt.client.steps import Flow, Limits, Work, ask, at_once
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName

@@ -12,7 +12,7 @@ from socket import socket
 import httpx2
 
 from latentcrdt.client.body import FragmentBody
-from latentcrdt.client.invitation import Word, hear
+from latentcrdt.client.direct.invitation import Word, hear
 from latentcrdt.client.wire import no_answer
 
 EXPECT = "expect"

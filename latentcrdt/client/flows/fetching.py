@@ -12,6 +12,7 @@ from latentcrdt.client.atomic_file import replacing, sync
 from latentcrdt.client.body import Meter, Progress
 from latentcrdt.client.byte_range import ByteRange
 from latentcrdt.client.calls import FRAGMENT_TYPE
+from latentcrdt.client.flows.steps import Download, Flow, Limits, Work, ask, at_once
 from latentcrdt.client.receivers import (
     Body,
     FileBody,
@@ -20,7 +21,6 @@ from latentcrdt.client.receivers import (
     SectionsReceiver,
     SinkReceiver,
 )
-from latentcrdt.client.steps import Download, Flow, Limits, Work, ask, at_once
 from latentcrdt.core.container import (
     FRAGMENT_MAGIC,
     PREAMBLE_BYTES,

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from latentcrdt.client import calls, render_flows
+from latentcrdt.client import calls
 from latentcrdt.client.body import Progress
+from latentcrdt.client.flows import rendering
+from latentcrdt.client.flows.steps import Flow, Limits, Work, ask
 from latentcrdt.client.local_render import AnnouncedPlan, check_canonical
 from latentcrdt.client.merges import merge_named
-from latentcrdt.client.steps import Flow, Limits, Work, ask
 from latentcrdt.core.derived import Derived, DerivedReceipt, branches_of
 from latentcrdt.core.derived_receipt import read_merge_receipt
 from latentcrdt.core.documents import ReceiptDocument
@@ -43,9 +44,7 @@ def merge_remotely(
     """
     named = yield from with_branches_named(name, query)
     asked = question(query, named)
-    render, digests = yield from render_flows.receive(
-        name, asked, limits, on_progress, digest=verify
-    )
+    render, digests = yield from rendering.receive(name, asked, limits, on_progress, digest=verify)
     if verify:
         receipt = yield from receipt_for(name, render.plan, query, named)
         receipt.check(digests)
@@ -77,7 +76,7 @@ def receipt_for(
     order unless another was chosen.
     """
     if query.merge is None:
-        return (yield from render_flows.receipt_for(name, plan, query))
+        return (yield from rendering.receipt_for(name, plan, query))
     document = yield from ask(calls.receipt(name, question(query, named)))
     receipt = yield from ask(Work(partial(_read, document, plan, named)))
     check_canonical(receipt.base, query)

@@ -1,0 +1,1 @@
+"""Large bodies over connections of our own, past the HTTP library."""

@@ -1,0 +1,1 @@
+"""What takes several calls: pushing, fetching, rendering, as generators that yield steps."""
