@@ -3,8 +3,8 @@
 from latentcrdt.client.arriving import ArrivingRender
 from latentcrdt.client.asynchronous import AsyncClient
 from latentcrdt.client.blocking import Client
-from latentcrdt.client.body import Progress
 from latentcrdt.client.fragment_cache import FragmentCache
+from latentcrdt.client.meter import Progress
 from latentcrdt.client.values import Member, PeerStatus, PushResult, StateListing, StateSummary
 
 __all__ = [

@@ -17,7 +17,6 @@ from latentcrdt.client import calls, sync_calls
 from latentcrdt.client.answers import retry_delay
 from latentcrdt.client.arriving import ArrivingRender
 from latentcrdt.client.blocking import EVERYTHING, Client
-from latentcrdt.client.body import FragmentBody, Progress
 from latentcrdt.client.calls import Call
 from latentcrdt.client.flows import deriving, fetching, pushing, rendering
 from latentcrdt.client.flows.deriving import check_derivable
@@ -25,6 +24,8 @@ from latentcrdt.client.flows.rendering_here import Sources, render_locally
 from latentcrdt.client.flows.steps import Download, Flow, Several, Step, Work, ask
 from latentcrdt.client.fragment_cache import FragmentCache
 from latentcrdt.client.gate import Gate
+from latentcrdt.client.meter import Progress
+from latentcrdt.client.pushed_body import FragmentBody
 from latentcrdt.client.values import PeerStatus, PushResult, StateListing, StateSummary
 from latentcrdt.client.wire import (
     DEFAULT_MAX_BYTES,

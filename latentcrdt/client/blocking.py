@@ -14,7 +14,6 @@ import stamina
 from latentcrdt.client import calls, sync_calls
 from latentcrdt.client.answers import retry_delay
 from latentcrdt.client.arriving import ArrivingRender
-from latentcrdt.client.body import FragmentBody, Progress
 from latentcrdt.client.calls import Call
 from latentcrdt.client.direct.connections import DirectConnections, is_reached_directly
 from latentcrdt.client.flows import deriving, fetching, merging, pushing, rendering
@@ -24,6 +23,8 @@ from latentcrdt.client.flows.steps import Download, Flow, Several, Step, Work, a
 from latentcrdt.client.fragment_cache import FragmentCache
 from latentcrdt.client.gate import Gate
 from latentcrdt.client.intake import Intake
+from latentcrdt.client.meter import Progress
+from latentcrdt.client.pushed_body import FragmentBody
 from latentcrdt.client.side_by_side import side_by_side
 from latentcrdt.client.values import PeerStatus, PushResult, StateListing, StateSummary
 from latentcrdt.client.wire import (

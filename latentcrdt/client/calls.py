@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
 from latentcrdt.client.answers import Answer, read_json
-from latentcrdt.client.body import FragmentBody
+from latentcrdt.client.pushed_body import FragmentBody
 from latentcrdt.client.values import (
     MAX_COUNT,
     PeerStatus,

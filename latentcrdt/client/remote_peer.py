@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from latentcrdt.client.blocking import Client
-from latentcrdt.client.body import open_fragment
+from latentcrdt.client.pushed_body import open_fragment
 from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import Digest, FragmentId, StateName

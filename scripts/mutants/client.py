@@ -58,14 +58,14 @@ MUTANTS = (
     ),
     Mutant(
         "parts of a file are written one after another",
-        "latentcrdt/client/receivers.py",
+        "latentcrdt/client/received_body.py",
         "            self._file.seek(self._offset + offset)\n",
         "",
         FETCHING,
     ),
     Mutant(
         "parts count for the progress of each other",
-        "latentcrdt/client/body.py",
+        "latentcrdt/client/meter.py",
         "            self.report(sum(self._parts))",
         "            self.report(done)",
         FETCHING,
@@ -135,14 +135,14 @@ MUTANTS = (
     ),
     Mutant(
         "threads write into the parts of each other",
-        "latentcrdt/client/receivers.py",
+        "latentcrdt/client/received_body.py",
         "        with self._lock:\n            self._file.seek",
         "        if self._lock:\n            self._file.seek",
         FETCHING,
     ),
     Mutant(
         "the headers of a render cost nothing",
-        "latentcrdt/client/receivers.py",
+        "latentcrdt/client/received_body.py",
         "self._claim(header.file_bytes)",
         "self._claim(header.body_bytes)",
         FETCHING,

@@ -6,7 +6,7 @@ import pytest
 
 from latentcrdt.client import calls
 from latentcrdt.client.answers import Answer
-from latentcrdt.client.body import SLICE_BYTES, FragmentBody, open_fragment
+from latentcrdt.client.pushed_body import SLICE_BYTES, FragmentBody, open_fragment
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.state import LatentState
 from latentcrdt.errors import MalformedError, TruncatedError, UnexpectedAnswerError

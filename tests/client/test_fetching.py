@@ -8,9 +8,9 @@ from functools import partial
 
 import pytest
 
-from latentcrdt.client import receivers
+from latentcrdt.client import received_body
 from latentcrdt.client.flows import fetching
-from latentcrdt.client.receivers import FileBody, MemoryBody
+from latentcrdt.client.received_body import FileBody, MemoryBody
 from latentcrdt.client.wire import Settings
 from latentcrdt.core.documents import plan_document
 from latentcrdt.core.fragment import Fragment
@@ -414,7 +414,7 @@ def test_memory_that_may_not_be_had_is_not_taken(monkeypatch):
     def refuse(_num_bytes: int) -> None:
         raise TooLargeError("too much")
 
-    monkeypatch.setattr(receivers, "result_memory", lambda _: pytest.fail("memory was taken"))
+    monkeypatch.setattr(received_body, "result_memory", lambda _: pytest.fail("memory was taken"))
     with pytest.raises(TooLargeError):
         MemoryBody(refuse).begin(FRAGMENT.header)
 
@@ -523,7 +523,7 @@ def test_layers_that_there_are_none_of_are_refused(connect, script, layers, erro
 
 
 def test_layers_over_the_limit_take_no_memory(connect, script, monkeypatch):
-    monkeypatch.setattr(receivers, "result_memory", lambda _: pytest.fail("memory was taken"))
+    monkeypatch.setattr(received_body, "result_memory", lambda _: pytest.fail("memory was taken"))
     script.replies = [holding(FRAGMENT)]
     with (
         connect(max_fragment_bytes=FRAGMENT.keys(0).nbytes) as client,

@@ -20,10 +20,10 @@ from urllib.request import getproxies, proxy_bypass
 import httpx2
 
 from latentcrdt.client.answers import Answer
-from latentcrdt.client.body import FragmentBody
 from latentcrdt.client.direct.invitation import Word, hear
 from latentcrdt.client.direct.sending import EXPECT, send_body, send_head, socket_errors
 from latentcrdt.client.intake import Intake
+from latentcrdt.client.pushed_body import FragmentBody
 from latentcrdt.client.wire import Settings
 
 SCRATCH_BYTES = 256 * 2**10

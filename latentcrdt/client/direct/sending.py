@@ -11,8 +11,8 @@ from socket import socket
 
 import httpx2
 
-from latentcrdt.client.body import FragmentBody
 from latentcrdt.client.direct.invitation import Word, hear
+from latentcrdt.client.pushed_body import FragmentBody
 from latentcrdt.client.wire import no_answer
 
 EXPECT = "expect"

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from latentcrdt.client import calls
-from latentcrdt.client.body import Progress
 from latentcrdt.client.flows.fetching import fetch_header
 from latentcrdt.client.flows.merging import merge_remotely
 from latentcrdt.client.flows.pushing import push
@@ -20,6 +19,7 @@ from latentcrdt.client.flows.rendering_here import Fetcher, Sources
 from latentcrdt.client.flows.steps import Flow, Limits, Work, ask
 from latentcrdt.client.local_render import AnnouncedPlan, plan_again
 from latentcrdt.client.merges import merge_of
+from latentcrdt.client.meter import Progress
 from latentcrdt.client.values import StateListing
 from latentcrdt.core.derivation import Derivation
 from latentcrdt.core.derived import Derived, Repair, companion_of, stands_for

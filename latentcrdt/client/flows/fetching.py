@@ -9,18 +9,12 @@ from pathlib import Path
 from latentcrdt.client import calls
 from latentcrdt.client.answers import Answer
 from latentcrdt.client.atomic_file import replacing, sync
-from latentcrdt.client.body import Meter, Progress
 from latentcrdt.client.byte_range import ByteRange
 from latentcrdt.client.calls import FRAGMENT_TYPE
 from latentcrdt.client.flows.steps import Download, Flow, Limits, Work, ask, at_once
-from latentcrdt.client.receivers import (
-    Body,
-    FileBody,
-    FragmentReceiver,
-    MemoryBody,
-    SectionsReceiver,
-    SinkReceiver,
-)
+from latentcrdt.client.meter import Meter, Progress
+from latentcrdt.client.received_body import Body, FileBody, MemoryBody
+from latentcrdt.client.receivers import FragmentReceiver, SectionsReceiver, SinkReceiver
 from latentcrdt.core.container import (
     FRAGMENT_MAGIC,
     PREAMBLE_BYTES,

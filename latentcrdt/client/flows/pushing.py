@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from latentcrdt.client import calls
-from latentcrdt.client.body import FragmentBody, Progress, open_fragment
 from latentcrdt.client.calls import MAX_IDS_PER_CALL
 from latentcrdt.client.flows.steps import Flow, Work, ask
+from latentcrdt.client.meter import Progress
+from latentcrdt.client.pushed_body import FragmentBody, open_fragment
 from latentcrdt.client.values import PushResult
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import FragmentId, StateName

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from latentcrdt.client import calls
-from latentcrdt.client.body import Meter, Progress
 from latentcrdt.client.flows.fetching import fetch, fetch_header, fetch_keys
 from latentcrdt.client.flows.steps import Flow, Limits, Work, ask, at_once
 from latentcrdt.client.fragment_cache import FragmentCache
 from latentcrdt.client.local_render import AnnouncedPlan, check_order, plan_again, render_here
+from latentcrdt.client.meter import Meter, Progress
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias
 
 from latentcrdt.client.mapped_file import map_file
+from latentcrdt.client.meter import Meter, Progress
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import FragmentId
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Called with the bytes done, which never fall, and the bytes in all (0: not announced).
-
-From any thread, once at a time; it must not wait for the call whose progress it is."""
 
 SLICE_BYTES = 1024 * 1024
 """One write to the socket: large enough to cost no time, small enough for lively progress."""
@@ -44,40 +38,6 @@ class FragmentBody:
     def finish_early(self) -> None:
         """Report the whole body as done: the server has it already."""
         self._meter.report(self.num_bytes)
-
-
-class Meter:
-    """Reports progress that never falls, although a retry starts again. For several threads."""
-
-    def __init__(self, on_progress: Progress | None, total: int = 0) -> None:
-        self.total = total
-        self._on_progress = on_progress
-        self._done = -1
-        self._parts: list[int] = []
-        self._lock = threading.Lock()
-
-    def report(self, done: int) -> None:
-        """Pass on the bytes done, if they are more than ever before."""
-        if self._on_progress is None:
-            return
-        with self._lock:
-            if done > self._done:
-                self._done = done
-                self._on_progress(done, self.total)
-
-    def part(self) -> Progress | None:
-        """Return the progress of one of several parts, which are added up."""
-        if self._on_progress is None:
-            return None
-        with self._lock:
-            index = len(self._parts)
-            self._parts.append(0)
-
-        def on_progress(done: int, _total: int) -> None:
-            self._parts[index] = done
-            self.report(sum(self._parts))
-
-        return on_progress
 
 
 def open_fragment(source: Fragment | Path | str) -> Fragment:
