@@ -1,4 +1,10 @@
-"""Client and AsyncClient: thin, over one set of pure calls and flows."""
+"""Client and AsyncClient: thin, over one set of pure calls and flows.
+
+To read in this order: ``calls`` (one request each, read into ``values`` and ``answers``);
+``flows/`` (what takes several); ``intake`` and ``receivers`` (what is made of an answer's bytes
+while they come); ``wire`` (what both clients agree on); ``blocking`` and ``asynchronous``, which
+perform it all; ``direct/`` (the blocking one's own connections, for large bodies).
+"""
 
 from latentcrdt.client.arriving import ArrivingRender
 from latentcrdt.client.asynchronous import AsyncClient

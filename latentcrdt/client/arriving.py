@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Self
 
 from latentcrdt.client.answers import Answer
-from latentcrdt.client.local_render import check_canonical, check_plan
 from latentcrdt.client.meter import Meter
+from latentcrdt.client.plan_checks import check_canonical, check_plan
 from latentcrdt.client.receivers import RenderReceiver
 from latentcrdt.core.digester import RunDigester
 from latentcrdt.core.encoding import Buffer

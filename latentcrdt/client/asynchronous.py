@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing, closing
+from contextvars import copy_context
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypeVar
@@ -81,7 +83,7 @@ class AsyncClient:
         """Take a server's address; ``token`` defaults to the environment's LATENTCRDT_TOKEN.
 
         A call fetches over so many ``connections`` at once: a large fragment in parts, or several.
-        By default that is 4, or 1 where the server is on this machine.
+        By default that is 4, or 1 at a loopback address.
         With a ``cache`` no fragment is fetched twice, and renders are made here unless asked for
         elsewhere: the same bytes, for less on the wire.
         """
@@ -340,12 +342,14 @@ class AsyncClient:
 
 async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function in a thread, and leave only when it has ended, also when cancelled."""
-    task = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    run = partial(copy_context().run, function, *args, **kwargs)
+    # No task: those are cancelled when a loop ends, and would leave their threads behind.
+    future = asyncio.get_running_loop().run_in_executor(None, run)
     try:
-        return await asyncio.shield(task)
+        return await asyncio.shield(future)
     finally:
-        await asyncio.wait({task})
-        task.exception()  # looked at, so that asyncio does not report it a second time
+        await asyncio.wait({future})
+        future.exception()  # looked at, so that asyncio does not report it a second time
 
 
 class _AsyncBody:

@@ -82,8 +82,8 @@ class Client:
         """Take a server's address; ``token`` defaults to the environment's LATENTCRDT_TOKEN.
 
         A call fetches over so many ``connections`` at once: a large fragment in parts, or several.
-        By default that is 4, or 1 where the server is on this machine. Progress is then reported
-        from several threads, one at a time.
+        By default that is 4, or 1 at a loopback address. Progress is then reported from several
+        threads, one at a time.
         With a ``cache`` no fragment is fetched twice, and renders are made here unless asked for
         elsewhere: the same bytes, for less on the wire.
         """
@@ -342,7 +342,7 @@ class Client:
         ):
             with attempt:
                 with gate.passing():
-                    pass  # nothing more is asked for on behalf of a call that has ended
+                    pass  # no further attempt is made for a call that has ended
                 return self._attempt(exchange)
         raise AssertionError("unreachable: the last attempt returns or raises")
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Generic, NoReturn, Protocol, TypeVar
 
 from latentcrdt.client.answers import Answer, error_of
-from latentcrdt.client.byte_range import ByteRange
+from latentcrdt.client.byte_range import ByteRange, ContentRange
 from latentcrdt.client.gate import Gate
 from latentcrdt.core.encoding import Buffer
-from latentcrdt.errors import TooLargeError, UnexpectedAnswerError
+from latentcrdt.errors import ConnectionFailedError, TooLargeError, UnexpectedAnswerError
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -142,11 +142,15 @@ class StreamIntake(Generic[T]):
         """Go on with a 206 that continues the same object; else start afresh."""
         _check_encoding(head)
         self._problem = None
-        if head.status == 206 and self._is_continued:
+        if self._is_continued and head.status == 416:
+            # Of a length that was not announced, everything may have come before it broke.
+            self._num_bytes = 0
+            raise ConnectionFailedError("the answer broke off where nothing more was to come")
+        if self._is_continued and head.status == 206:
             self._check_continuation(head)
         elif head.status == 206 and self._wanted is not None:
-            _check_start(head, self._wanted.start)
-            self._start(head, self._wanted)
+            found = _check_start(head, self._wanted.start)
+            self._start(head, ByteRange(found.start, found.stop))
         elif head.status == 200:
             # Who asks for the first bytes can take them all; all do not begin with any others.
             if self._wanted is not None and self._wanted.start:
@@ -195,13 +199,14 @@ class StreamIntake(Generic[T]):
             )
 
 
-def _check_start(head: Answer, start: int) -> None:
+def _check_start(head: Answer, start: int) -> ContentRange:
     given = head.content_range
     if given is None or given.start != start:
         raise UnexpectedAnswerError(
             f"expected the bytes from {start} on, "
             f"got Content-Range {head.headers.get('content-range')!r:.80}"
         )
+    return given
 
 
 def _refuse(answer: Answer) -> NoReturn:

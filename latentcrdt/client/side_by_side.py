@@ -19,8 +19,9 @@ def side_by_side(
 ) -> list[T]:
     """Return what ``run`` makes of each flow, or raise what the first that failed raised.
 
-    Whichever way this ends, nothing that the flows do has an effect afterwards. A thread that waits
-    for a silent server is left to find that out: an interrupted program ends without it.
+    Whichever way this ends, the flows have no effect on memory, files or progress afterwards. A
+    thread that waits for a silent server is left to find that out, so that an interrupted program
+    ends without it; a question that it was about to ask may still be asked.
     """
     gate = Gate(outer)
     waiting: SimpleQueue[tuple[int, Flow[T]]] = SimpleQueue()
@@ -36,6 +37,8 @@ def side_by_side(
                     ended.put((number, run(flow, gate)))
                 except BaseException as error:  # noqa: BLE001 - raised to whoever waits
                     ended.put(error)
+                    while True:  # nothing more is begun
+                        waiting.get_nowait()
 
     try:
         for number in range(min(num_threads, len(flows))):

@@ -14,9 +14,10 @@ import httpx2
 
 from latentcrdt.client.answers import Answer
 from latentcrdt.client.calls import Call
-from latentcrdt.client.flows.steps import Download, Limits
+from latentcrdt.client.flows.steps import Download
 from latentcrdt.client.gate import Gate
 from latentcrdt.client.intake import DocumentIntake, Intake, StreamIntake
+from latentcrdt.client.limits import Limits
 from latentcrdt.errors import ConnectionFailedError, InvalidRequestError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -56,7 +57,7 @@ class Settings:
     max_fragment_bytes: int = DEFAULT_MAX_BYTES
     max_render_bytes: int = DEFAULT_MAX_BYTES
     connections: int | None = None
-    """How many one call may use at once; None: 1 within the machine, 4 over a network."""
+    """How many one call may use at once; None: 1 at a loopback address, otherwise 4."""
 
     def __post_init__(self) -> None:
         if self.connections is not None and self.connections < 1:

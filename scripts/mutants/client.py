@@ -45,8 +45,8 @@ MUTANTS = (
     Mutant(
         "any bytes are taken for those that were asked for",
         "latentcrdt/client/intake.py",
-        "            _check_start(head, self._wanted.start)\n",
-        "",
+        "            found = _check_start(head, self._wanted.start)\n",
+        "            found = head.content_range or ContentRange(0, 1, 1)\n",
         FETCHING,
     ),
     Mutant(
@@ -101,9 +101,37 @@ MUTANTS = (
     Mutant(
         "a busy server is asked for everything at once or not at all",
         "latentcrdt/client/flows/steps.py",
-        "    except BusyError:\n        return []\n",
+        "    except BusyError:\n        refused.set()\n        return []\n",
         "    except BusyError:\n        raise\n",
         FETCHING,
+    ),
+    Mutant(
+        "a busy server is asked for all the others as well",
+        "latentcrdt/client/flows/steps.py",
+        "    if refused.is_set():\n",
+        "    if False:\n",
+        FETCHING,
+    ),
+    Mutant(
+        "flows begin although one has failed",
+        "latentcrdt/client/side_by_side.py",
+        "                    while True:  # nothing more is begun\n",
+        "                    while False:\n",
+        "tests/client/test_side_by_side.py",
+    ),
+    Mutant(
+        "a fragment that is fetched again is counted twice",
+        "latentcrdt/client/flows/rendering_here.py",
+        "            fragment_id, limits, on_progress, partial(self._claim, fragment_id)\n",
+        "            fragment_id, limits, self._meter.part(), partial(self._claim, fragment_id)\n",
+        FETCHING,
+    ),
+    Mutant(
+        "a closed client keeps connections",
+        "latentcrdt/client/direct/connections.py",
+        "if is_reusable and not self._is_closed and",
+        "if is_reusable and",
+        "tests/client/test_direct.py",
     ),
     Mutant(
         "an event loop asks for everything at once",
@@ -122,7 +150,7 @@ MUTANTS = (
     Mutant(
         "a cancelled call leaves its threads behind",
         "latentcrdt/client/asynchronous.py",
-        "        await asyncio.wait({task})\n",
+        "        await asyncio.wait({future})\n",
         "        pass\n",
         FETCHING,
     ),

@@ -103,7 +103,7 @@ MUTANTS = (
     ),
     Mutant(
         "a merged branch may stand anywhere",
-        "latentcrdt/client/local_render.py",
+        "latentcrdt/client/plan_checks.py",
         '"place": (first.start, first.new_start) != (plan.base, plan.base),',
         '"place": first.start != plan.base,',
         CLIENT,

@@ -35,8 +35,8 @@ class Settings(BaseSettings):
     max_inflight_bytes: PositiveInt = 2**30
     """Memory for all pushes under way, at most 8 MiB each; beyond it: come again (429)."""
     max_streams: PositiveInt = 64
-    """Fragments and renders being sent at once; beyond it: come again (429). One large fragment
-    that a client fetches in parts counts as up to 4."""
+    """Fragments and renders being sent at once; beyond it: come again (429). A client that fetches
+    in parts, or several fragments, counts as often as it has connections: 4 by default."""
     body_timeout_s: PositiveFloat = 30.0
     """How long one push may go without sending, and one reader without taking, anything."""
     keep_alive_s: PositiveInt = 75

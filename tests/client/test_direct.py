@@ -405,3 +405,30 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(make_client, tls_scrip
     with make_client(tls_script.url) as client, pytest.raises(ConnectionFailedError):
         client.fetch(ID)
     assert tls_script.asked == []
+
+
+def test_a_client_that_is_closed_keeps_no_connection_that_was_in_use():
+    """As of a flow that was left behind: it ends when its server answers, and not before."""
+    is_asked, closed = threading.Event(), threading.Event()
+    missing = b"HTTP/1.1 404 X\r\ncontent-length: 0\r\n\r\n"
+
+    def serve(connection: socket.socket) -> None:
+        read_head(connection)
+        is_asked.set()
+        assert closed.wait(10)
+        connection.sendall(missing)
+        wait_for_the_end(connection)
+
+    with listening(serve) as url:
+        client = Client(url)
+
+        def fetch() -> None:
+            with pytest.raises(UnexpectedAnswerError):
+                client.fetch(ID)
+
+        thread = threading.Thread(target=fetch)
+        thread.start()
+        assert is_asked.wait(10)
+        client.close()
+        closed.set()
+        thread.join(20)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from functools import partial
 
 import pytest
 
+from latentcrdt import AsyncClient
 from latentcrdt.client import received_body
 from latentcrdt.client.flows import fetching
 from latentcrdt.client.received_body import FileBody, MemoryBody
@@ -15,6 +17,7 @@ from latentcrdt.client.wire import Settings
 from latentcrdt.core.documents import plan_document
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.placement import place
+from latentcrdt.core.plan import RenderPlan
 from latentcrdt.core.sections_reader import SectionsReader
 from latentcrdt.errors import (
     BusyError,
@@ -192,8 +195,9 @@ def test_a_server_without_ranges_sends_the_whole_at_once(connect, script):
 @pytest.mark.parametrize("number", [0, 1, 3])
 def test_a_part_goes_on_where_its_connection_broke(connect, script, number):
     content = FILE[RANGES[number].start :][:1000]
-    full = len(RANGES[number])
-    script.replies = but(number, part_of(number, content, content_length=full))
+    span = f"bytes {RANGES[number].start}-{RANGES[number][-1]}/{len(FILE)}"
+    broken = part_of(number, content, content_length=len(RANGES[number]), content_range=span)
+    script.replies = but(number, broken)
     done: list[int] = []
     with connect() as client:
         fragment = client.fetch(ID, on_progress=lambda now, _: done.append(now))
@@ -340,28 +344,55 @@ def test_nothing_is_reported_after_a_call_has_failed(connect, script, tmp_path):
         assert not inside  # to close the client would wait for its threads
 
 
-def test_a_connection_that_breaks_behind_the_last_byte_is_no_reason_to_ask_for_nothing(
-    connect, script
-):
-    """As behind a proxy that answers in chunks and leaves out the last one."""
-    content = FILE[RANGES[2].start : RANGES[2].stop]
-    head = (
-        f"HTTP/1.1 206 X\r\ntransfer-encoding: chunked\r\nconnection: close\r\n"
-        f'etag: "{ID}"\r\ncontent-range: bytes {RANGES[2].start}-{RANGES[2][-1]}/{len(FILE)}\r\n'
-        f"\r\n{len(content):x}\r\n"
-    )
-    script.replies = but(2, lambda _: head.encode() + content + b"\r\n")
+def chunked_without_an_end(status: int, content: bytes, content_range: str = "") -> bytes:
+    """An answer as from a proxy that sends in chunks and breaks off before it says: no more."""
+    lines = ["transfer-encoding: chunked", "connection: close", f'etag: "{ID}"']
+    lines += [f"content-range: {content_range}"] if content_range else []
+    head = "\r\n".join([f"HTTP/1.1 {status} X", *lines, "", f"{len(content):x}", ""])
+    return head.encode() + content + b"\r\n"
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_part_that_broke_behind_its_last_byte_is_asked_for_again(connect, script, number):
+    content = FILE[RANGES[number].start : RANGES[number].stop]
+    span = f"bytes {RANGES[number].start}-{RANGES[number][-1]}/{len(FILE)}"
+    script.replies = but(number, lambda _: chunked_without_an_end(206, content, span))
     with connect() as client:
         assert client.fetch(ID).to_bytes() == FILE
-    assert [asked.headers["range"] for asked in script.asked].count(SPELLED[2]) == 2
+    assert [asked.headers["range"] for asked in script.asked].count(SPELLED[number]) == 2
 
 
-def test_no_more_is_asked_for_at_once_than_there_are_connections(connect, script):
-    """Of several fragments, each in parts, and of their headers and keys."""
-    fragments = [make_fragment(i, geometry=FRAGMENT.header.geometry, seq_len=9) for i in range(6)]
-    ordered = sorted(fragments, key=lambda f: (sort_key(f), f.fragment_id))
-    plan = place([fragment.header for fragment in ordered])
-    right, lock, inside, most = holding(*fragments), threading.Lock(), 0, 0
+def test_a_beginning_that_was_all_and_broke_behind_it_is_asked_for_again(
+    connect, script, monkeypatch
+):
+    monkeypatch.setattr(fetching, "PART_BYTES", 2 * len(FILE))
+    span = f"bytes 0-{len(FILE) - 1}/{len(FILE)}"
+    script.replies = [chunked_without_an_end(206, FILE, span), holding(FRAGMENT)]
+    with connect() as client:
+        assert client.fetch(ID).to_bytes() == FILE
+    assert len(script.asked) == 2
+
+
+def test_a_whole_that_broke_behind_its_last_byte_is_fetched_again(make_client, script):
+    nothing = problem(416, "range_not_satisfiable")
+    script.replies = [chunked_without_an_end(200, FILE), nothing, holding(FRAGMENT)]
+    with make_client(script.url) as client:
+        assert client.fetch(ID).to_bytes() == FILE
+    asked = [asked.headers.get("range") for asked in script.asked]
+    assert asked == [None, f"bytes={len(FILE)}-", None]
+
+
+def fragments_of_a_render(num: int) -> tuple[list[Fragment], RenderPlan]:
+    made = [make_fragment(i, geometry=FRAGMENT.header.geometry, seq_len=9) for i in range(num)]
+    ordered = sorted(made, key=lambda fragment: (sort_key(fragment), fragment.fragment_id))
+    return made, place([fragment.header for fragment in ordered])
+
+
+@pytest.mark.parametrize("num", [2, 6])
+def test_no_more_is_asked_for_at_once_than_there_are_connections(connect, script, num):
+    """Of several fragments, each in parts, and of their sizes."""
+    fragments, plan = fragments_of_a_render(num)
+    right, lock, full, inside, most = holding(*fragments), threading.Lock(), threading.Event(), 0, 0
 
     def reply(asked: Asked) -> bytes:
         nonlocal inside, most
@@ -370,6 +401,9 @@ def test_no_more_is_asked_for_at_once_than_there_are_connections(connect, script
         with lock:
             inside += 1
             most = max(most, inside)
+        if inside == min(CONNECTIONS, num):
+            full.set()
+        assert full.wait(20)
         time.sleep(0.02)
         with lock:
             inside -= 1
@@ -380,7 +414,64 @@ def test_no_more_is_asked_for_at_once_than_there_are_connections(connect, script
     with connect() as client:
         rendered = client.render("s", where="client", on_progress=lambda *_: None)
     assert rendered.to_bytes() == render(plan, held).to_bytes()
-    assert most == CONNECTIONS
+    assert most <= CONNECTIONS
+
+
+def test_a_server_that_is_busy_is_not_asked_for_everything(connect, script):
+    """Each flow that is under way is tried four times, and one of them alone four times more."""
+    _, plan = fragments_of_a_render(40)
+    busy = problem(429, "busy", retry_after=0)
+    script.replies = [json_http(200, plan_document(plan)), *[busy] * 999]
+    with connect() as client, pytest.raises(BusyError):
+        client.render("s", where="client")
+    assert len(script.asked) <= 1 + 4 * CONNECTIONS + 4
+
+
+def test_progress_ends_where_it_should_although_parts_were_refused(connect, script):
+    fragments, plan = fragments_of_a_render(2)
+    right, refusals = holding(*fragments), iter([problem(429, "busy", retry_after=0)] * 20)
+
+    def reply(asked: Asked) -> bytes:
+        if "/plan" in asked.path:
+            return json_http(200, plan_document(plan))
+        is_later = not asked.headers.get("range", "bytes=0-").startswith("bytes=0-")
+        return (next(refusals, None) if is_later else None) or right(asked)
+
+    script.replies = [reply] * 999
+    done: list[tuple[int, int]] = []
+    with connect() as client:
+        client.render("s", where="client", on_progress=lambda *args: done.append(args))
+    total = sum(fragment.num_bytes for fragment in fragments)
+    assert next(refusals, None) is None
+    assert done == sorted(set(done))
+    assert done[-1] == (total, total)
+
+
+def test_an_event_loop_that_ends_waits_for_the_threads_of_a_call(script, tmp_path, monkeypatch):
+    """A task that is left behind is cancelled: its thread is not to write to a closed file."""
+    begun, errors = threading.Event(), []
+    put = FileBody.put
+
+    def slow(self: FileBody, offset: int, data: memoryview) -> None:
+        begun.set()
+        time.sleep(0.2)
+        try:
+            put(self, offset, data)
+        except ValueError as error:
+            errors.append(error)
+
+    async def main() -> None:
+        client = AsyncClient(script.url, connections=CONNECTIONS)
+        tasks.append(asyncio.create_task(client.fetch_to(ID, tmp_path / "file")))
+        await asyncio.to_thread(begun.wait, 10)
+
+    tasks: list[asyncio.Task[object]] = []
+    monkeypatch.setattr(FileBody, "put", slow)
+    script.replies = [holding(FRAGMENT)] * 20
+    asyncio.run(main())
+    assert tasks[0].cancelled()
+    assert errors == []
+    assert list(tmp_path.iterdir()) == []
 
 
 # What memory and files are taken.

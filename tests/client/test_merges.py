@@ -14,7 +14,7 @@ from latentcrdt import Client
 from latentcrdt.client.calls import Call
 from latentcrdt.client.flows.steps import Download, Step
 from latentcrdt.client.gate import Gate
-from latentcrdt.client.local_render import check_plan
+from latentcrdt.client.plan_checks import check_plan
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.ids import ClassId
 from latentcrdt.core.placement import place

@@ -62,18 +62,39 @@ def test_more_flows_than_threads_all_run():
 
 def test_no_more_run_at_once_than_there_are_threads():
     inside, most, lock = 0, 0, threading.Lock()
+    together = threading.Barrier(NUM_THREADS, timeout=20)
 
-    def flow(_gate):
-        nonlocal inside, most
-        with lock:
-            inside += 1
-            most = max(most, inside)
-        time.sleep(0.01)
-        with lock:
-            inside -= 1
+    def flow(number):
+        def run(_gate):
+            nonlocal inside, most
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            if number < NUM_THREADS:
+                together.wait()
+            time.sleep(0.005)
+            with lock:
+                inside -= 1
 
-    running(*[flow] * 20)
+        return run
+
+    running(*map(flow, range(20)))
     assert most == NUM_THREADS
+
+
+def test_nothing_is_begun_after_a_failure():
+    """Also by a single thread, which need not wait for the caller to hear of it."""
+    begun = []
+
+    def fails(_gate):
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        side_by_side(lambda f, gate: f(gate), [fails, *[begun.append] * 99], 1, Gate())
+    for thread in threading.enumerate():
+        if thread.name.startswith("latentcrdt-flow"):
+            thread.join(20)
+    assert begun == []
 
 
 def test_the_first_that_fails_ends_the_others_and_is_what_is_raised():

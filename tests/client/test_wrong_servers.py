@@ -12,7 +12,7 @@ import stamina
 from latentcrdt import Client
 from latentcrdt.client.flows import fetching
 from latentcrdt.client.fragment_cache import FragmentCache
-from latentcrdt.client.local_render import pinned
+from latentcrdt.client.plan_checks import pinned
 from latentcrdt.core.documents import plan_document, receipt_document
 from latentcrdt.core.ids import FragmentId
 from latentcrdt.core.placement import place

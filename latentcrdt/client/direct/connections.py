@@ -52,6 +52,7 @@ class DirectConnections:
         self._settings = settings
         self._tls = httpx2.create_ssl_context() if url.scheme == "https" else None
         self._idle: deque[http.client.HTTPConnection] = deque()
+        self._is_closed = False
         self.is_inviting = self._tls is None
         """Whether to ask before a body is sent: not where an early answer is not seen (TLS), nor
         once this server has kept silent or refused to be asked."""
@@ -89,13 +90,15 @@ class DirectConnections:
             connection.close()
             raise
         # After half a body, the next bytes would be read as the rest of it.
-        if is_sent and not response.will_close and len(self._idle) < MAX_IDLE:
+        is_reusable = is_sent and not response.will_close
+        if is_reusable and not self._is_closed and len(self._idle) < MAX_IDLE:
             self._idle.append(connection)
         else:
             connection.close()
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Close the connections that are not in use, and keep none that still is."""
+        self._is_closed = True
         while self._idle:
             self._idle.pop().close()
 

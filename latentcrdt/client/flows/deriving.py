@@ -16,10 +16,11 @@ from latentcrdt.client.flows.fetching import fetch_header
 from latentcrdt.client.flows.merging import merge_remotely
 from latentcrdt.client.flows.pushing import push
 from latentcrdt.client.flows.rendering_here import Fetcher, Sources
-from latentcrdt.client.flows.steps import Flow, Limits, Work, ask
-from latentcrdt.client.local_render import AnnouncedPlan, plan_again
+from latentcrdt.client.flows.steps import Flow, Work, ask
+from latentcrdt.client.limits import Limits
 from latentcrdt.client.merges import merge_of
 from latentcrdt.client.meter import Progress
+from latentcrdt.client.plan_checks import AnnouncedPlan, plan_again
 from latentcrdt.client.values import StateListing
 from latentcrdt.core.derivation import Derivation
 from latentcrdt.core.derived import Derived, Repair, companion_of, stands_for

@@ -11,7 +11,8 @@ from latentcrdt.client.answers import Answer
 from latentcrdt.client.atomic_file import replacing, sync
 from latentcrdt.client.byte_range import ByteRange
 from latentcrdt.client.calls import FRAGMENT_TYPE
-from latentcrdt.client.flows.steps import Download, Flow, Limits, Work, ask, at_once
+from latentcrdt.client.flows.steps import Download, Flow, Work, ask, at_once
+from latentcrdt.client.limits import Limits
 from latentcrdt.client.meter import Meter, Progress
 from latentcrdt.client.received_body import Body, FileBody, MemoryBody
 from latentcrdt.client.receivers import FragmentReceiver, SectionsReceiver, SinkReceiver
@@ -35,7 +36,7 @@ from latentcrdt.errors import (
 )
 
 PART_BYTES = 4 * 2**20
-"""Asked for first, which all but the longest headers fit; and the least that a later part is."""
+"""Asked for first, which all but the longest headers fit; about the least that a later part is."""
 
 HEADER_GUESS_BYTES = 64 * 1024
 """The header of 12,000 tokens of a large model; a longer one costs a second question."""

@@ -11,10 +11,11 @@ from functools import partial
 
 from latentcrdt.client import calls
 from latentcrdt.client.flows import rendering
-from latentcrdt.client.flows.steps import Flow, Limits, Work, ask
-from latentcrdt.client.local_render import AnnouncedPlan, check_canonical
+from latentcrdt.client.flows.steps import Flow, Work, ask
+from latentcrdt.client.limits import Limits
 from latentcrdt.client.merges import merge_named
 from latentcrdt.client.meter import Progress
+from latentcrdt.client.plan_checks import AnnouncedPlan, check_canonical
 from latentcrdt.core.derived import Derived, DerivedReceipt, branches_of
 from latentcrdt.core.derived_receipt import read_merge_receipt
 from latentcrdt.core.documents import ReceiptDocument

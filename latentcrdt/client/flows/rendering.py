@@ -13,9 +13,10 @@ from latentcrdt.client import calls
 from latentcrdt.client.answers import Answer
 from latentcrdt.client.arriving import ArrivingRender
 from latentcrdt.client.calls import RENDER_TYPE
-from latentcrdt.client.flows.steps import Download, Flow, Limits, Work, ask
-from latentcrdt.client.local_render import check_canonical, check_plan, pinned
+from latentcrdt.client.flows.steps import Download, Flow, Work, ask
+from latentcrdt.client.limits import Limits
 from latentcrdt.client.meter import Meter, Progress
+from latentcrdt.client.plan_checks import check_canonical, check_plan, pinned
 from latentcrdt.client.receivers import RenderReceiver
 from latentcrdt.client.values import reading
 from latentcrdt.core.claims import read_receipt

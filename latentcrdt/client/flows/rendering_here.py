@@ -13,10 +13,11 @@ from functools import partial
 
 from latentcrdt.client import calls
 from latentcrdt.client.flows.fetching import fetch, fetch_header, fetch_keys
-from latentcrdt.client.flows.steps import Flow, Limits, Work, ask, at_once
+from latentcrdt.client.flows.steps import Flow, Work, ask, at_once
 from latentcrdt.client.fragment_cache import FragmentCache
-from latentcrdt.client.local_render import AnnouncedPlan, check_order, plan_again, render_here
+from latentcrdt.client.limits import Limits
 from latentcrdt.client.meter import Meter, Progress
+from latentcrdt.client.plan_checks import AnnouncedPlan, check_order, plan_again, render_here
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
@@ -98,7 +99,7 @@ class Fetcher:
             self._meter.total += sum(sizes)
         connections = max(self._limits.connections // max(len(lacking), 1), 1)
         each = replace(self._limits, connections=connections)
-        fetching = [partial(self._fetch, i, each) for i in lacking]
+        fetching = [partial(self._fetch, i, each, self._meter.part()) for i in lacking]
         fetched = yield from at_once(fetching, self._limits)
         self.fragments |= zip(lacking, fetched, strict=True)
 
@@ -128,9 +129,11 @@ class Fetcher:
         keys |= {i: self.fragments[i].keys(layer) for i in ids if i not in keys}
         yield from ask(Work(lambda: check_order(plan, keys)))
 
-    def _fetch(self, fragment_id: FragmentId, limits: Limits) -> Flow[Fragment]:
+    def _fetch(
+        self, fragment_id: FragmentId, limits: Limits, on_progress: Progress | None
+    ) -> Flow[Fragment]:
         fragment = yield from fetch(
-            fragment_id, limits, self._meter.part(), partial(self._claim, fragment_id)
+            fragment_id, limits, on_progress, partial(self._claim, fragment_id)
         )
         if self._cache is not None:
             yield from ask(Work(partial(self._cache.put, fragment)))

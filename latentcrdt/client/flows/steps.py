@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from latentcrdt.client.answers import Answer
 from latentcrdt.client.byte_range import ByteRange
 from latentcrdt.client.calls import Call
 from latentcrdt.client.intake import Receiver
+from latentcrdt.client.limits import Limits
 from latentcrdt.errors import BusyError
 
 T = TypeVar("T")
@@ -53,15 +55,6 @@ Step: TypeAlias = Call[Any] | Download[Any] | Work[Any] | Several[Any]
 Flow: TypeAlias = Generator[Step, Any, T]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much memory the other end may make this one take, and how much may go on at once."""
-
-    max_fragment_bytes: int
-    max_render_bytes: int
-    connections: int
-
-
 def ask(step: Call[T] | Download[T] | Work[T]) -> Flow[T]:
     """Perform one step; ``yield from`` gives its result with its type."""
     result: T = yield step
@@ -71,22 +64,27 @@ def ask(step: Call[T] | Download[T] | Work[T]) -> Flow[T]:
 def at_once(makers: Iterable[Callable[[], Flow[T]]], limits: Limits) -> Flow[list[T]]:
     """Run flows, several at once; return their results in the order of their makers.
 
-    A server may be too busy for several and still have time for one: a flow that it refuses
-    therefore is run again, alone, when the others have ended.
+    A server may be too busy for several and still have time for one: once it refuses a flow, those
+    that have not ended are run one after another, when the others have.
     """
     made = list(makers)
     tried: list[list[T]] = [[] for _ in made]
     if limits.connections > 1 and len(made) > 1:
-        tried = yield Several(tuple(map(_unless_busy, made)), limits.connections)
+        refused = Event()
+        flows = tuple(_unless_busy(make, refused) for make in made)
+        tried = yield Several(flows, limits.connections)
     results = []
     for make, result in zip(made, tried, strict=True):
         results += result or [(yield from make())]
     return results
 
 
-def _unless_busy(make: Callable[[], Flow[T]]) -> Flow[list[T]]:
-    """Return the one result of a flow, or none if the server was too busy."""
+def _unless_busy(make: Callable[[], Flow[T]], refused: Event) -> Flow[list[T]]:
+    """Return the one result of a flow, or none if the server was too busy for any of them."""
+    if refused.is_set():
+        return []
     try:
         return [(yield from make())]
     except BusyError:
+        refused.set()
         return []
