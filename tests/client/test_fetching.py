@@ -428,8 +428,9 @@ def test_a_server_that_is_busy_is_not_asked_for_everything(connect, script):
 
 
 def test_progress_ends_where_it_should_although_parts_were_refused(connect, script):
+    """Twelve refusals make a fragment fail: of each of two parts four, and of the first alone."""
     fragments, plan = fragments_of_a_render(2)
-    right, refusals = holding(*fragments), iter([problem(429, "busy", retry_after=0)] * 20)
+    right, refusals = holding(*fragments), iter([problem(429, "busy", retry_after=0)] * 24)
 
     def reply(asked: Asked) -> bytes:
         if "/plan" in asked.path:

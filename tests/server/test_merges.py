@@ -262,25 +262,36 @@ def at_once(merges: Merges, asked: list[RenderQuery]) -> Callable[[], list[Any]]
     return results
 
 
-def test_one_merge_is_made_at_a_time_and_once_for_all_who_ask(
-    merges: Merges, counting: Counting
-) -> None:
-    results = at_once(merges, queries(1) * server_merges.MAX_WAITING)()
-    assert counting.started == 1
-    assert len({merged.plan.render_id for merged in results}) == 1
-
-
-def test_few_wait_and_the_rest_are_told_to_come_again(
-    merges: Merges, counting: Counting, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    refused = threading.Event()
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when somebody is told to come again, because as many as may are waiting."""
+    told = threading.Event()
 
     class TellingError(BusyError):
         def __init__(self, message: str, **details: Any) -> None:
             super().__init__(message, **details)
-            refused.set()
+            told.set()
 
     monkeypatch.setattr(server_merges, "BusyError", TellingError)
+    return told
+
+
+def test_one_merge_is_made_once_for_all_who_wait_for_it(
+    merges: Merges, counting: Counting, refused: threading.Event
+) -> None:
+    counting.may_go.clear()
+    results = at_once(merges, queries(1) * (server_merges.MAX_WAITING + 1))
+    assert refused.wait(60)
+    counting.may_go.set()
+    made = [result for result in results() if not isinstance(result, BusyError)]
+    assert counting.started == 1
+    assert len(made) == server_merges.MAX_WAITING
+    assert len({merged.plan.render_id for merged in made}) == 1
+
+
+def test_few_wait_and_the_rest_are_told_to_come_again(
+    merges: Merges, counting: Counting, refused: threading.Event
+) -> None:
     counting.may_go.clear()
     results = at_once(merges, queries(server_merges.MAX_WAITING + 1))
     assert refused.wait(60)
