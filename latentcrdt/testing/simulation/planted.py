@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest import mock
 
-from latentcrdt.core import reader
+from latentcrdt.core import sections_reader
 from latentcrdt.core.ids import FragmentId, StateName
 from latentcrdt.core.state import LatentState
 from latentcrdt.core.sync import exchange
@@ -172,7 +172,7 @@ PLANTED: dict[str, Plant] = {
     "readers see a membership before it is durable": _replace(States, "merge", _adopt_before_store),
     "a commit that failed is acknowledged": _replace(GroupCommit, "append", _append_and_hope),
     "a fragment is a member before it is held": _replace(Push, "commit", _member_before_object),
-    "sections are not verified": _replace(reader, "check_section", _nothing),
+    "sections are not verified": _replace(sections_reader, "check_section", _nothing),
     "a member is taken without its bytes": _replace(LocalPeer, "take", _take_what_is_not_held),
     "the last writer wins": _replace(LatentState, "merge", _last_writer_wins),
     "a merge resurrects": _replace(LatentState, "merge", _resurrecting_merge),

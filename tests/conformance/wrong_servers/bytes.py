@@ -41,7 +41,7 @@ def what_is_too_long_is_malformed(asked: Request, given: Response) -> None:
 
 @bytes_.fault("damage/flipped-bits")
 def sections_are_not_verified(server: FaultyServer) -> None:
-    server.patch.setattr("latentcrdt.core.reader.check_section", lambda *_: None)
+    server.patch.setattr("latentcrdt.core.sections_reader.check_section", lambda *_: None)
 
 
 @bytes_.asked("damage/declared-id")
