@@ -39,6 +39,7 @@ from latentcrdt.client.wire import (
     connection_errors,
     head_of,
 )
+from latentcrdt.client.workers import finished
 from latentcrdt.core.derived import Derived, Repair
 from latentcrdt.core.documents import PlanDocument, ReceiptDocument
 from latentcrdt.core.encoding import Buffer
@@ -344,12 +345,7 @@ async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     """Run a function in a thread, and leave only when it has ended, also when cancelled."""
     run = partial(copy_context().run, function, *args, **kwargs)
     # No task: those are cancelled when a loop ends, and would leave their threads behind.
-    future = asyncio.get_running_loop().run_in_executor(None, run)
-    try:
-        return await asyncio.shield(future)
-    finally:
-        await asyncio.wait({future})
-        future.exception()  # looked at, so that asyncio does not report it a second time
+    return await finished(asyncio.get_running_loop().run_in_executor(None, run))
 
 
 class _AsyncBody:

@@ -63,7 +63,7 @@ class FragmentReceiver:
 
     def _begin(self, header: FragmentHeader) -> None:
         if self._file_bytes is not None:
-            check_body_length(header, self._file_bytes - len(header.framing))
+            check_body_length(header, self._file_bytes - header.body_start)
         self._body.begin(header)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import secrets
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from latentcrdt.client.flows.steps import Download
 from latentcrdt.client.gate import Gate
 from latentcrdt.client.intake import DocumentIntake, Intake, StreamIntake
 from latentcrdt.client.limits import Limits
+from latentcrdt.client.loopback import is_loopback
 from latentcrdt.errors import ConnectionFailedError, InvalidRequestError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -73,7 +73,7 @@ class Settings:
         """
         if self.connections is not None:
             return self.connections
-        return 1 if _is_loopback(httpx2.URL(self.base_url).host) else DEFAULT_CONNECTIONS
+        return 1 if is_loopback(httpx2.URL(self.base_url).host) else DEFAULT_CONNECTIONS
 
     @property
     def limits(self) -> Limits:
@@ -104,13 +104,6 @@ class Settings:
             "timeout": httpx2.Timeout(self.timeout_s, connect=self.connect_timeout_s),
             "follow_redirects": False,
         }
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @dataclass(frozen=True, slots=True)

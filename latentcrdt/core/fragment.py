@@ -35,7 +35,7 @@ class Fragment:
     @property
     def num_bytes(self) -> int:
         """Length of the fragment file."""
-        return len(self.framing) + len(self.body)
+        return self.header.body_start + len(self.body)
 
     @property
     def framing(self) -> bytes:
@@ -52,7 +52,7 @@ class Fragment:
 
     def section(self, section: Section) -> memoryview:
         """Return the bytes of one section."""
-        return self.body[section.offset : section.offset + section.size]
+        return self.body[section.offset : section.stop]
 
     def verify(self) -> None:
         """Raise DigestMismatchError, naming the first section whose bytes differ."""

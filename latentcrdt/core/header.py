@@ -175,9 +175,14 @@ class FragmentHeader:
         return frame(FRAGMENT_MAGIC, self.encoded)
 
     @property
+    def body_start(self) -> int:
+        """Where in the fragment file the body begins."""
+        return body_offset(len(self.encoded))
+
+    @property
     def file_bytes(self) -> int:
         """Size of the whole fragment file that has this header."""
-        return body_offset(len(self.encoded)) + self.body_bytes
+        return self.body_start + self.body_bytes
 
     @cached_property
     def fragment_id(self) -> FragmentId:

@@ -11,7 +11,6 @@ import struct
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from latentcrdt.core.container import body_offset
 from latentcrdt.core.encoding import Buffer, decode, encode
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import ClassId, FragmentId
@@ -67,7 +66,7 @@ class Summary:
             header.seq_len,
             header.num_latent_rows,
             header.body_bytes,
-            body_offset(len(header.encoded)) + header.body_bytes,
+            header.file_bytes,
             sort_key,
         )
 

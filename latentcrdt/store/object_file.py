@@ -10,7 +10,6 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from latentcrdt.core.container import body_offset
 from latentcrdt.core.fragment import Fragment, check_body_length
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId
@@ -41,7 +40,7 @@ def read_header(
         while reader.header is None:
             _feed(reader, file, HEAD_BYTES)
         header = reader.header
-        check_body_length(header, size - body_offset(len(header.encoded)))
+        check_body_length(header, size - header.body_start)
         return header
 
 
@@ -50,7 +49,7 @@ def map_fragment(
 ) -> Fragment:
     """Return an object mapped read-only; it stays readable after ``file`` is closed."""
     header = read_header(file, fragment_id, known)
-    return Fragment(header, file.map()[body_offset(len(header.encoded)) :])
+    return Fragment(header, file.map()[header.body_start :])
 
 
 def verify(file: File, fragment_id: FragmentId) -> None:

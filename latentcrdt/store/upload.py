@@ -7,7 +7,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from latentcrdt.core.container import body_offset
 from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment
 from latentcrdt.core.header import FragmentHeader
@@ -56,7 +55,7 @@ class DirectoryUpload:
         """Return the whole fragment, mapped from the staged file."""
         header = self._complete()
         with io_errors(f"reading {self._staged}"):
-            return Fragment(header, self._file.map()[body_offset(len(header.encoded)) :])
+            return Fragment(header, self._file.map()[header.body_start :])
 
     def publish(self) -> bool:
         """Make the file durable, then give it its place in the tree."""

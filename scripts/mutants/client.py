@@ -52,7 +52,7 @@ MUTANTS = (
     Mutant(
         "a file may be longer than its header says",
         "latentcrdt/client/receivers.py",
-        "            check_body_length(header, self._file_bytes - len(header.framing))\n",
+        "            check_body_length(header, self._file_bytes - header.body_start)\n",
         "            pass\n",
         FETCHING,
     ),
@@ -149,8 +149,8 @@ MUTANTS = (
     ),
     Mutant(
         "a cancelled call leaves its threads behind",
-        "latentcrdt/client/asynchronous.py",
-        "        await asyncio.wait({future})\n",
+        "latentcrdt/client/workers.py",
+        "        await asyncio.wait({task})\n",
         "        pass\n",
         FETCHING,
     ),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from latentcrdt.client.loopback import is_loopback
 from latentcrdt.errors import InvalidRequestError, UnauthorizedError
 from latentcrdt_server.account import Account
 from latentcrdt_server.caller import Caller
@@ -82,14 +82,6 @@ async def require_own_host(request: Request, service: ServiceArg) -> None:
                 f"Host: expected localhost or a loopback address, got {host!r:.80}; "
                 "a server that is reached by other names needs a token file"
             )
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host, a name or an address, is this machine as only itself can see it."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _without_port(host: str) -> str:

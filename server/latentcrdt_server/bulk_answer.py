@@ -21,8 +21,8 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from latentcrdt.client.workers import finished
 from latentcrdt_server.outgoing import Outgoing
-from latentcrdt_server.workers import finished
 
 EXTENSION = "latentcrdt.bulk_answer"
 """Where the scope of a request has its `BulkAnswer`, if the server that runs us offers one."""

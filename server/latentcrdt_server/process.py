@@ -15,7 +15,7 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from latentcrdt_server.access import is_loopback
+from latentcrdt.client.loopback import is_loopback
 from latentcrdt_server.app import create_app
 from latentcrdt_server.logs import configure_logs
 from latentcrdt_server.protocol import bounded_protocol

@@ -16,9 +16,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from latentcrdt.client.workers import finished
 from latentcrdt_server.admission import Admission
 from latentcrdt_server.bulk_answer import EXTENSION, LEAST_BULK_BYTES, BulkAnswer
-from latentcrdt_server.workers import finished
 
 SLICE_BYTES = 512 * 2**10
 """One write to the socket by the event loop, which serves others after each."""

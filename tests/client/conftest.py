@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -23,6 +24,13 @@ def no_waiting_between_attempts() -> Iterator[None]:
     """Retries happen, without their backoff: stamina's own testing mode, four attempts."""
     with stamina.set_testing(True, attempts=4):
         yield
+
+
+def flows_ended() -> None:
+    """Wait for the threads of flows, those that a call has left behind included."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("latentcrdt-flow"):
+            thread.join(20)
 
 
 class Driven:

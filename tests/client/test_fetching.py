@@ -32,7 +32,7 @@ from latentcrdt.errors import (
 from latentcrdt.render.sort_key import sort_key
 from latentcrdt.render.stream import render
 from latentcrdt.testing.fragments import make_fragment, make_geometry
-from tests.client.conftest import Driven
+from tests.client.conftest import Driven, flows_ended
 from tests.client.scripted_server import Asked, holding, http, json_http, problem
 
 FRAGMENT = make_fragment(1, geometry=make_geometry(num_layers=8, head_dim=64), seq_len=40)
@@ -262,12 +262,6 @@ def test_a_file_of_another_length_than_its_header_says_is_refused(connect, scrip
 
 
 # Servers that are busy, silent, or break off.
-
-
-def flows_ended() -> None:
-    for thread in threading.enumerate():
-        if thread.name.startswith("latentcrdt-flow"):
-            thread.join(20)
 
 
 def test_a_part_that_a_busy_server_refuses_is_fetched_when_the_others_have_come(connect, script):

@@ -10,6 +10,7 @@ import pytest
 from latentcrdt.client import side_by_side as module
 from latentcrdt.client.gate import Gate
 from latentcrdt.client.side_by_side import side_by_side
+from tests.client.conftest import flows_ended
 
 NUM_THREADS = 3
 
@@ -34,9 +35,7 @@ def until_stopped(begun: threading.Event, effects: list[float]):
 
 def assert_no_more(effects: list[float]) -> None:
     num_effects = len(effects)
-    for thread in threading.enumerate():
-        if thread.name.startswith("latentcrdt-flow"):
-            thread.join(20)
+    flows_ended()
     assert len(effects) == num_effects > 0
 
 
@@ -91,9 +90,7 @@ def test_nothing_is_begun_after_a_failure():
 
     with pytest.raises(KeyError):
         side_by_side(lambda f, gate: f(gate), [fails, *[begun.append] * 99], 1, Gate())
-    for thread in threading.enumerate():
-        if thread.name.startswith("latentcrdt-flow"):
-            thread.join(20)
+    flows_ended()
     assert begun == []
 
 
@@ -156,9 +153,7 @@ def test_a_flow_that_waits_for_a_silent_server_holds_nobody_up():
         running(waits, fails)
     assert not error
     silent.set()
-    for thread in threading.enumerate():
-        if thread.name.startswith("latentcrdt-flow"):
-            thread.join(20)
+    flows_ended()
     assert error == ["stopped"]
 
 

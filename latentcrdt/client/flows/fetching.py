@@ -174,7 +174,6 @@ def _fetch_sections(
     """Fetch what a reader has yet to read: in several parts if it is much."""
     header = sections.header
     num_parts = min(limits.connections, max((sections.stop - sections.offset) // PART_BYTES, 1))
-    base = len(header.framing)
 
     def part(reader: SectionsReader, own: Meter) -> Flow[None]:
         return ask(
@@ -183,7 +182,9 @@ def _fetch_sections(
                 # A copy for every attempt that starts afresh.
                 lambda _: SectionsReceiver(reader.copy(), body, own),
                 FRAGMENT_TYPE,
-                wanted=ByteRange(base + reader.offset, base + reader.stop),
+                wanted=ByteRange(
+                    header.body_start + reader.offset, header.body_start + reader.stop
+                ),
                 is_blocking=is_blocking,
             )
         )

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
-from latentcrdt.core.container import body_offset
 from latentcrdt.core.encoding import Buffer
 from latentcrdt.core.fragment import Fragment, check_body_length
 from latentcrdt.core.header import FragmentHeader
@@ -89,7 +88,7 @@ class SharedObjects:
                 start = reader.num_bytes
                 reader.feed(self._read(info, start, min(start + HEAD_BYTES, info.size)))
             header = reader.header or reader.finish()
-            check_body_length(header, info.size - body_offset(len(header.encoded)))
+            check_body_length(header, info.size - header.body_start)
             return header
 
     def has(self, fragment_id: FragmentId) -> bool:

@@ -101,7 +101,7 @@ def _layers(fragment: Fragment, layers: str, service: Service) -> Representation
     chosen = LayerRange.parse(layers, len(header.geometry.layers))
     first = header.keys_section(chosen.first)
     last = header.values_section(chosen.stop - 1)
-    body = fragment.body[first.offset : last.offset + last.size]
+    body = fragment.body[first.offset : last.stop]
     fragment_id = str(header.fragment_id)
     etag = f"{fragment_id}.{chosen.first}-{chosen.stop}"
     return _bytes(fragment_id, etag, OCTETS_TYPE, (body,), service)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from latentcrdt.client.workers import finished
 from latentcrdt.core.documents import header_document
 from latentcrdt.core.header import FragmentHeader
 from latentcrdt.core.ids import FragmentId, StateName
@@ -26,7 +27,6 @@ from latentcrdt_server.negotiation import answer, essence
 from latentcrdt_server.openapi import FRAGMENT_TYPE, OCTETS_TYPE, PUSH_BODY, repeated, v1_problems
 from latentcrdt_server.parameters import StateArg, no_params
 from latentcrdt_server.service import Service, ServiceArg
-from latentcrdt_server.workers import finished
 
 router = APIRouter(tags=["fragments"])
 

@@ -1,4 +1,7 @@
-"""Wait for worker threads, which cannot be stopped, without leaving them behind."""
+"""Wait for worker threads, which cannot be stopped, without leaving them behind.
+
+Servers wait for theirs in the same way.
+"""
 
 from __future__ import annotations
 
